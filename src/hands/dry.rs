@@ -1,0 +1,1 @@
+//! The hands of a dry run: they say what they would do.

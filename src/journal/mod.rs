@@ -1,0 +1,1 @@
+//! Where records go: JSON lines, append-only, rotated by size; and the small JSON files that `publish` keeps.

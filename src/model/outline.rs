@@ -1,0 +1,123 @@
+//! What the core needs of a book: names, triggers, deadlines, patience, ladders, guards. A plain value that `rules/`
+//! makes; the expressions and templates stay in the book.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Generation, Name, status::Status};
+
+/// One generation of rules, as the core sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Outline {
+    pub generation: Generation,
+    pub checks: BTreeMap<Name, Arc<CheckOutline>>,
+    pub investigations: BTreeMap<Name, Arc<InvestigationOutline>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CheckOutline {
+    pub name: Name,
+    /// Hash of everything the check says; another one means the check was changed.
+    pub fingerprint: String,
+    pub trigger: Trigger,
+    /// A look that takes longer is UNKNOWN and its late answer is dropped.
+    pub deadline: Duration,
+    pub patience: Patience,
+    pub remediation: Option<Arc<RemediationOutline>>,
+    pub needs: Vec<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub struct InvestigationOutline {
+    pub name: Name,
+    pub fingerprint: String,
+    pub trigger: Trigger,
+    pub checks: Vec<Name>,
+}
+
+/// When to look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trigger {
+    pub every: Option<Duration>,
+    /// Spread over the interval by a hash of the name.
+    pub splay: bool,
+    pub events: Vec<EventTrigger>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventTrigger {
+    /// At every look of `check` that gives one of `status`.
+    Check { check: Name, status: Vec<Status> },
+    /// The file (relative to the root) changed, appeared or vanished.
+    File { file: String },
+    /// Posted to the API or raised by a step.
+    Event { event: String },
+}
+
+/// How often in a row (or `bad` of `of`) a status must be seen before it counts, and how often OK before it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patience {
+    pub bad: u32,
+    pub of: u32,
+    pub recover: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            bad: 1,
+            of: 1,
+            recover: 1,
+        }
+    }
+}
+
+/// What the core needs of a remediation. An attempt freezes it, so it is stored with the attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RemediationOutline {
+    pub when: Vec<Status>,
+    /// Kinds of the steps of each rung.
+    pub ladder: Vec<Vec<String>>,
+    /// Hash of the ladder as written; another one means the ladder was changed.
+    pub fingerprint: String,
+    pub verify: Verify,
+    pub guard: Guard,
+    pub approve: bool,
+    pub rollback: bool,
+    pub escalate: Vec<Name>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verify {
+    pub after: Duration,
+    pub within: Duration,
+    /// These must be looked at afresh and be OK too.
+    pub checks: Vec<Name>,
+}
+
+/// The limits of a remediation. The defaults are on without writing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Least time between the end of one ladder and the start of the next.
+    pub cooldown: Duration,
+    /// At most `limit` rungs in any window of this length. In-flight ones count.
+    pub limit: u32,
+    pub window: Duration,
+    /// Wait before the next attempt after one that did not help: doubling from the first to the second.
+    pub backoff: (Duration, Duration),
+    /// After so many unverified repairs in a row the remediation is quarantined.
+    pub breaker: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Guard {
+        Guard {
+            cooldown: Duration::from_secs(600),
+            limit: 3,
+            window: Duration::from_secs(3600),
+            backoff: (Duration::from_secs(10), Duration::from_secs(300)),
+            breaker: 3,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is remembered of a check between looks, and of its remediation between repairs.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{moment::Moment, status::Status, verdict::Latch};
+
+/// What is remembered of a check. Survives reload and restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The status that counts, after patience. UNKNOWN before the first look.
+    pub status: Status,
+    pub message: String,
+    /// Since when `status` has stood.
+    pub since: Moment,
+    pub looked: Option<Moment>,
+    /// The last looks by themselves, oldest first, at most as many as `for: k of n` needs.
+    pub recent: Vec<Status>,
+    /// OK looks in a row while a problem stands.
+    pub good: u32,
+    /// Looks in a row with the status of the last one.
+    pub streak: u32,
+    pub prior: Arc<Prior>,
+    /// What held its remediation at the last look, if anything did.
+    pub held_by: Option<HeldBy>,
+}
+
+/// What judging needs to know of the look before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// The status of the last look by itself; `None` before the first.
+    pub status: Option<Status>,
+    pub lets: Map<String, Value>,
+    /// `None` before the first `keep`: then `keep_start` counts.
+    pub kept: Option<Map<String, Value>>,
+    pub latch: Latch,
+}
+
+/// What a remediation has spent. Kept by name, also over a reload that changes or removes the check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// When rungs were begun, oldest first; only those inside the longest window are kept.
+    pub begun: Vec<Moment>,
+    /// When the last ladder ended; the cooldown runs from here.
+    pub rested: Option<Moment>,
+    /// Unverified repairs in a row.
+    pub unverified: u32,
+    /// Since when the remediation is quarantined, if it is.
+    pub quarantined: Option<Moment>,
+}
+
+/// The kill switch: while it is on, no new remediation starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    pub at: Moment,
+    pub by: String,
+    pub reason: String,
+    pub until: Option<Moment>,
+}
+
+/// What held a remediation back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBy {
+    Cooldown,
+    Limit,
+    Backoff,
+    Breaker,
+    Storm,
+    Silence,
+    Dependency,
+    Pause,
+    Permission,
+    Approval,
+    Settling,
+    Clock,
+    Conflict,
+    /// Another attempt of this check is under way.
+    InFlight,
+    /// The intent could not be made durable.
+    Store,
+    /// Nothing to do: the step found no target.
+    NoTarget,
+    /// More targets than a step may have.
+    TooMany,
+    /// Asked only to look (`--no-fix`).
+    LookOnly,
+}
+
+impl HeldBy {
+    pub fn word(self) -> &'static str {
+        match self {
+            HeldBy::Cooldown => "cooldown",
+            HeldBy::Limit => "limit",
+            HeldBy::Backoff => "backoff",
+            HeldBy::Breaker => "breaker",
+            HeldBy::Storm => "storm",
+            HeldBy::Silence => "silence",
+            HeldBy::Dependency => "dependency",
+            HeldBy::Pause => "pause",
+            HeldBy::Permission => "permission",
+            HeldBy::Approval => "approval",
+            HeldBy::Settling => "settling",
+            HeldBy::Clock => "clock",
+            HeldBy::Conflict => "conflict",
+            HeldBy::InFlight => "in_flight",
+            HeldBy::Store => "store",
+            HeldBy::NoTarget => "no_target",
+            HeldBy::TooMany => "too_many",
+            HeldBy::LookOnly => "look_only",
+        }
+    }
+}
+
+impl std::fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}

@@ -1,0 +1,107 @@
+//! Where to look: one file per kind, one line in [`KINDS`].
+//!
+//! A probe looks, read-only, and gives facts. A missing file is a fact; a file that cannot be read is an error.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+
+use crate::{
+    model::{Name, facts::Facts, node::Node, status::Status, text::Mistake},
+    permission::Permission,
+    script::{Engine, Ground, Known},
+};
+
+/// Why a probe could not look.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ProbeError(pub String);
+
+/// What a probe looks with.
+#[derive(Clone)]
+pub struct Eyes {
+    pub engine: Engine,
+    pub permission: Arc<Permission>,
+    pub ground: Ground,
+    /// Where the `jsonl` probes remember how far they read. Fresh for a dry run, shared by a running engine.
+    pub tails: Arc<Tails>,
+    pub board: Arc<dyn Board>,
+    /// How long this look may take.
+    pub limit: Duration,
+}
+
+/// What the `status` probe asks: how other checks stand.
+pub trait Board: Send + Sync {
+    fn status(&self, check: &str) -> Option<(Status, String)>;
+}
+
+/// A board without checks.
+pub struct NoBoard;
+
+impl Board for NoBoard {
+    fn status(&self, _: &str) -> Option<(Status, String)> {
+        None
+    }
+}
+
+/// How far log windows were read, by file (see `jsonl`).
+#[derive(Default)]
+pub struct Tails {}
+
+pub trait Probe: Send + Sync {
+    /// Looks. Never blocks the thread for long; file kinds go through [`Probe::quick`].
+    fn observe<'a>(&'a self, eyes: &'a Eyes) -> BoxFuture<'a, Result<Facts, ProbeError>>;
+
+    /// The file kinds look synchronously, in batches on blocking threads.
+    fn quick(&self) -> Option<&dyn Look> {
+        None
+    }
+
+    /// Sample facts: what expressions are checked against at load.
+    fn shape(&self) -> Facts;
+
+    /// Files below the root it reads, where that can be told beforehand.
+    fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Checks it asks about.
+    fn checks(&self) -> Vec<Name> {
+        Vec::new()
+    }
+}
+
+/// A look that only reads files.
+pub trait Look: Send + Sync {
+    fn look(&self, eyes: &Eyes) -> Result<Facts, ProbeError>;
+}
+
+/// What building a probe from its rule needs.
+pub struct Workshop<'a> {
+    pub engine: &'a Engine,
+    /// What templates may use: `vars`, `env(…)`, `now`.
+    pub known: &'a Known,
+    pub permission: &'a Permission,
+    pub mistakes: &'a mut Vec<Mistake>,
+}
+
+/// One kind of probe.
+pub struct Kind {
+    pub name: &'static str,
+    /// What it looks at, in a few words.
+    pub about: &'static str,
+    /// A rule fragment, for the documentation and its test: `probe: { file: { file: data/x.json } }`.
+    pub example: &'static str,
+    /// (fact, unit or kind, meaning), for the documentation.
+    pub facts: &'static [(&'static str, &'static str, &'static str)],
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// Builds it; `None` if the rule has mistakes, all of which are pushed.
+    pub build: fn(&Node, &mut Workshop<'_>) -> Option<Arc<dyn Probe>>,
+}
+
+/// Every kind there is.
+pub static KINDS: &[&Kind] = &[];
+
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}

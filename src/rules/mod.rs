@@ -1,0 +1,4 @@
+//! From text to book: YAML, compiling, complaints.
+
+pub mod book;
+pub mod complaint;

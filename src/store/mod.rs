@@ -1,0 +1,1 @@
+//! What survives: standings, budgets, attempts, history and facts in SQLite.
