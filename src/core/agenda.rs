@@ -90,6 +90,14 @@ impl Core {
             return;
         };
         let Some(every) = check.outline.trigger.every else {
+            // Set off by events only: looked at once when it is new, so that it has a status.
+            if !check.outline.trigger.events.is_empty() && check.flight.is_none() {
+                let wish = Wish {
+                    event: true,
+                    ..Wish::default()
+                };
+                self.want(name, wish, out);
+            }
             return;
         };
         let next = trigger::next_slot(every, check.phase, self.now);
