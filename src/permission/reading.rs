@@ -356,7 +356,7 @@ mod tests {
         }
         use std::os::unix::fs::PermissionsExt;
         let root = root();
-        let closed = fs::Permissions::from_mode(0);
+        let closed = fs::Permissions::from_mode(0o000);
         fs::set_permissions(root.path().join("data/x.json"), closed).expect("chmod");
         let may = permission(root.path(), &[]);
         assert!(text(&may, "data/x.json").is_err());
