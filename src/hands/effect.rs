@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{HandsError, command_line, diff, image::Seen};
+pub use super::image::{Image, Seen};
+use super::{HandsError, command_line, diff};
 use crate::model::step::{Outcome, Receipt};
 
 /// Something to do to the world, complete: committing it needs nothing but hands.

@@ -143,3 +143,84 @@ fn refused(path: &str, what: &str) -> HandsError {
 fn unreadable(path: &str, error: io::Error) -> HandsError {
     HandsError::Failed(format!("could not read {path}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, time::Duration};
+
+    use super::*;
+    use crate::hands::testing::World;
+
+    /// A slot that was opened when all was well.
+    fn slot(world: &World) -> Slot {
+        world.put_aged("data/x", "body", Duration::from_millis(1500));
+        let slot = world.permission().writable("data/x", false);
+        slot.expect("it may be written")
+    }
+
+    #[test]
+    fn a_file_is_seen_whole() {
+        let world = World::new();
+        let Ok(Seen::File(image)) = look_in(&slot(&world)) else {
+            panic!("it is there")
+        };
+        assert_eq!(image.body, b"body");
+        assert_eq!(image.sha256.len(), 64);
+        assert_eq!(image.modified, Moment(world.now.0 - 1500));
+        let about = fs::metadata(world.path("data/x")).expect("a file");
+        assert_eq!((image.inode, image.user), (about.ino(), about.uid()));
+    }
+
+    #[test]
+    fn what_is_not_there_is_absent_and_so_is_what_has_no_directory() {
+        let world = World::new();
+        let found = look(&world.permission(), "./data/deep/down/x").expect("allowed");
+        assert_eq!(found, ("data/deep/down/x".to_owned(), Seen::Absent));
+        let found = look(&world.permission(), "data//x").expect("allowed");
+        assert_eq!(found, ("data/x".to_owned(), Seen::Absent));
+    }
+
+    /// The permission has seen to this before; but it was swapped since.
+    #[test]
+    fn what_is_no_plain_file_any_more_is_refused_without_hanging() {
+        let socket = |path: &std::path::Path| {
+            std::os::unix::net::UnixListener::bind(path).expect("a socket");
+        };
+        let fifo = |path: &std::path::Path| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).expect("a FIFO");
+        };
+        for (nth, why) in [
+            "is a symbolic link",
+            "has another name",
+            "is no regular file",
+            "is no regular file",
+            "is no regular file",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let world = World::new();
+            let slot = slot(&world);
+            let path = world.path("data/x");
+            fs::remove_file(&path).expect("a file");
+            match nth {
+                0 => symlink(world.secret(), &path).expect("a link"),
+                1 => {
+                    world.put("data/y", "");
+                    fs::hard_link(world.path("data/y"), &path).expect("a link");
+                }
+                2 => fs::create_dir(&path).expect("a directory"),
+                3 => fifo(&path),
+                _ => socket(&path),
+            }
+            match look_in(&slot) {
+                Err(HandsError::Held { by, reason }) => {
+                    assert_eq!(by, HeldBy::Permission);
+                    assert!(reason.contains(why), "{reason}");
+                }
+                other => panic!("{why}: {other:?}"),
+            }
+        }
+    }
+}

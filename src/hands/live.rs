@@ -142,12 +142,15 @@ fn told(finished: &Finished, timeout: Duration) -> Result<String, String> {
         stderr => stderr,
     };
     let lines: Vec<&str> = output.lines().collect();
-    let last = lines.len().saturating_sub(MOST_LINES);
-    let last: Vec<String> = lines
+    let skipped = lines.len().saturating_sub(MOST_LINES);
+    let mut last: Vec<String> = lines
         .iter()
-        .skip(last)
+        .skip(skipped)
         .map(|line| diff::visible(line.trim_end()))
         .collect();
+    if finished.cut {
+        last.push("… and more that was not kept".to_owned());
+    }
     Err(match last.is_empty() {
         true => end,
         false => format!("{end}: {}", last.join("\n")),
@@ -156,13 +159,83 @@ fn told(finished: &Finished, timeout: Duration) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        hands::testing::{World, wait},
+        model::standing::HeldBy,
+        permission::Settings,
+    };
+
+    fn run(argv: &[&str], timeout: &str) -> Result<Receipt, HandsError> {
+        let world = World::new();
+        let args = json!({"argv": argv, "timeout": timeout});
+        world.commit(&world.ready("run_command", args))
+    }
+
+    #[test]
+    fn a_program_runs_in_the_root_and_leaves_a_receipt() {
+        let receipt = run(&["/bin/ls", "data"], "30s").expect("data/ is below the root");
+        assert_eq!(
+            (receipt.outcome, &*receipt.target),
+            (Outcome::Done, "/bin/ls data")
+        );
+        assert!(
+            receipt.detail.starts_with("exit 0 after "),
+            "{}",
+            receipt.detail
+        );
+        assert_eq!((receipt.diff, receipt.undo), (None, None));
+    }
+
+    #[test]
+    fn a_program_that_fails_says_why() {
+        let failure = |argv: &[&str], timeout| match run(argv, timeout) {
+            Err(HandsError::Failed(reason)) => reason,
+            other => panic!("{argv:?}: {other:?}"),
+        };
+        let reason = failure(&["/bin/ls", "no such file"], "30s");
+        assert!(reason.starts_with("exit 2 after "), "{reason}");
+        assert!(reason.contains("No such file"), "{reason}");
+        assert_eq!(
+            failure(&["/bin/sleep", "600"], "50ms"),
+            "did not end within 50ms and was killed"
+        );
+        let reason = failure(&["/nowhere/tool"], "30s");
+        assert!(
+            reason.starts_with("could not start /nowhere/tool: "),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn permission_is_asked_again_at_the_act() {
+        let world = World::new();
+        let effect = world.ready("run_command", json!({"argv": ["/bin/echo", "x"]}));
+        let strict = Permission::new(&world.path("."), Settings::default()).expect("a root");
+        let live = Live::new(Arc::new(strict), world.runner.clone());
+        match wait(live.commit(&effect)) {
+            Err(HandsError::Held {
+                by: HeldBy::Permission,
+                ..
+            }) => {}
+            other => panic!("{other:?}"),
+        }
+        world.put("logs/mine.jsonl", "");
+        let effect = world.ready("remove_file", json!({"file": "logs/mine.jsonl"}));
+        let reserved = world.permission().reserving(["logs/mine.jsonl".to_owned()]);
+        let live = Live::new(Arc::new(reserved), world.runner.clone());
+        assert!(wait(live.commit(&effect)).is_err());
+        assert!(world.path("logs/mine.jsonl").exists());
+    }
 
     fn finished(exit: Option<i32>, stdout: &str, stderr: &str, timed_out: bool) -> Finished {
         Finished {
             exit,
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
+            cut: false,
             timed_out,
             duration: Duration::from_millis(1200),
         }
@@ -187,6 +260,14 @@ mod tests {
         assert_eq!(
             said(finished(Some(1), "only\u{7} this\n", " \n", false)),
             Err("exit 1 after 1s 200ms: only\\u{7} this".to_owned())
+        );
+        let cut = Finished {
+            cut: true,
+            ..finished(Some(1), "", "noise", false)
+        };
+        assert_eq!(
+            said(cut),
+            Err("exit 1 after 1s 200ms: noise\n… and more that was not kept".to_owned())
         );
         assert_eq!(
             said(finished(None, "", "", false)),

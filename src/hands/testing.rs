@@ -113,7 +113,9 @@ impl World {
     pub fn permission(&self) -> Permission {
         let settings = Settings {
             allow: Allow {
-                run: vec!["/bin/echo *".to_owned(), "/bin/ls *".to_owned()],
+                run: ["/bin/echo *", "/bin/ls *", "/bin/sleep *", "/nowhere/tool"]
+                    .map(str::to_owned)
+                    .to_vec(),
                 ..Allow::default()
             },
             ..Settings::default()
