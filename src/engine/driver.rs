@@ -59,6 +59,9 @@ pub(super) enum Message {
     /// Another generation, with what to say of it.
     Book {
         book: Arc<Book>,
+        /// What may be done under it, and the hands that keep to that.
+        permission: Arc<Permission>,
+        hands: Arc<dyn Hands>,
         changes: String,
         warnings: Vec<Complaint>,
         told: Option<oneshot::Sender<ReloadAnswer>>,
@@ -237,10 +240,14 @@ impl Driver {
             Message::Request(request) => self.request(request, now, out),
             Message::Book {
                 book,
+                permission,
+                hands,
                 changes,
                 warnings,
                 told,
             } => {
+                self.parts.permission = permission;
+                self.parts.hands = hands;
                 let generation = book.generation.to_string();
                 let outline = book.outline.clone();
                 self.parts.book = book;
@@ -390,6 +397,10 @@ impl Driver {
 
     pub(super) fn tell(&self, news: News) {
         let _ = self.news.send(Arc::new(news)); // nobody may be listening
+    }
+
+    pub(super) fn news(&self) -> broadcast::Sender<Arc<News>> {
+        self.news.clone()
     }
 
     pub(super) fn ground(&self, now: Moment) -> Ground {

@@ -12,10 +12,11 @@ use crate::{
     journal::Journals,
     model::{
         attempt::{AttemptId, Row},
+        moment::Moment,
         step::Receipt,
         verdict::Publication,
     },
-    store::{LookRecord, Writer},
+    store::{LookRecord, Store, StoreError, Writer},
 };
 
 /// What a driver remembers by. A dry run remembers nothing.
@@ -28,6 +29,13 @@ pub(super) trait Records: Send + Sync {
     fn prepared(&self, attempt: AttemptId, images: Vec<Value>) -> BoxFuture<'_, Result<(), String>>;
     /// What an attempt did, ended ones included.
     fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>>;
+    /// Notes that a person undid it.
+    fn undone(
+        &self,
+        attempt: AttemptId,
+        at: Moment,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), String>>;
     fn journal(&self, file: &str, line: Value);
     fn publish(&self, publication: Publication);
 }
@@ -46,6 +54,9 @@ impl Records for Nowhere {
     }
     fn receipts(&self, _: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+    fn undone(&self, _: AttemptId, _: Moment, _: String) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
     }
     fn journal(&self, _: &str, _: Value) {}
     fn publish(&self, _: Publication) {}
@@ -83,11 +94,25 @@ impl Records for Kept {
 
     fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>> {
         Box::pin(async move {
-            let found = self.writer.ask(move |store| store.attempt(attempt)).await;
+            let found = self.writer.ask(move |store| receipts_of(store, attempt)).await;
             match found {
-                Ok(Ok(Some(attempt))) => Ok(attempt.receipts),
+                Ok(Ok(Some(receipts))) => Ok(receipts),
                 Ok(Ok(None)) => Err(format!("there is no attempt {attempt}")),
-                Ok(Err(error)) | Err(error) => Err(error.to_string()),
+                Ok(Err(error)) | Err(error) => Err(error.chain()),
+            }
+        })
+    }
+
+    fn undone(
+        &self,
+        attempt: AttemptId,
+        at: Moment,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            match self.writer.ask(move |store| store.undone(attempt, at, &by)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) | Err(error) => Err(error.chain()),
             }
         })
     }
@@ -99,6 +124,20 @@ impl Records for Kept {
     fn publish(&self, publication: Publication) {
         self.scribe.send(Note::Publish(publication.file, publication.set));
     }
+}
+
+/// What an attempt did. Of one that was interrupted nobody has receipts; then what it had prepared counts, and undoing
+/// finds out by looking whether it was done.
+fn receipts_of(store: &Store, attempt: AttemptId) -> Result<Option<Vec<Receipt>>, StoreError> {
+    let Some(found) = store.attempt(attempt)? else {
+        return Ok(None);
+    };
+    if !found.receipts.is_empty() {
+        return Ok(Some(found.receipts));
+    }
+    let prepared = store.prepared_of(attempt)?;
+    let promised = prepared.into_iter().filter_map(|it| serde_json::from_value(it).ok());
+    Ok(Some(promised.collect()))
 }
 
 enum Note {
