@@ -367,7 +367,10 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
                 node: self.node,
                 next: 0,
             })),
-            None => self.scalar(visitor),
+            None => {
+                let message = format!("expected a text, found {}", self.node.kind());
+                Err(ReadError::new("wrong-type", message).at(&self.node.place))
+            }
         }
     }
 
