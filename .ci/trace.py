@@ -42,30 +42,32 @@ def offences(trace):
     return bad
 
 
-def states():
-    yield "healthy", lambda root: None
-    yield "weights missing", lambda root: (root / "data/uw_weights.json").unlink()
-    yield "weights corrupt", lambda root: (root / "data/uw_weights.json").write_text('{"options_flow": 2.')
-    yield "thresholds high", lambda root: (root / "data/entry_thresholds.json").write_text('{"base": 3.5, "canary": 3.8, "champion": 4.2}')
-    def locks(root):
-        for name in ("data", "state"):
-            (root / name).mkdir(exist_ok=True)
-            lock = root / name / "uw_flow_cache.json.lock"
-            lock.write_text("1")
-            os.utime(lock, (1, 1))
-    yield "stale locks", locks
-    def scores(root):
-        with open(root / "data/uw_attribution.jsonl", "w") as log:
-            for n in range(30):
-                log.write(json.dumps({"ts": 1767717000 + n, "score": 0.1, "decision": "rejected"}) + "\n")
-    yield "scores crushed", scores
-    def all_of_it(root):
-        for change in list(states())[1:6]:
-            change[1](root)
-    if not getattr(states, "inside", False):
-        states.inside = True
-        yield "everything at once", lambda root: [change(root) for name, change in list(states()) if name not in ("healthy", "weights corrupt")]
-        states.inside = False
+def locks(root):
+    for name in ("data", "state"):
+        (root / name).mkdir(exist_ok=True)
+        lock = root / name / "uw_flow_cache.json.lock"
+        lock.write_text("1")
+        os.utime(lock, (1, 1))
+
+
+def scores(root):
+    with open(root / "data/uw_attribution.jsonl", "w") as log:
+        for n in range(30):
+            log.write(json.dumps({"ts": 1767717000 + n, "score": 0.1, "decision": "rejected"}) + "\n")
+
+
+ONE_BY_ONE = {
+    "weights missing": lambda root: (root / "data/uw_weights.json").unlink(),
+    "thresholds high": lambda root: (root / "data/entry_thresholds.json").write_text('{"base": 3.5, "canary": 3.8, "champion": 4.2}'),
+    "stale locks": locks,
+    "scores crushed": scores,
+}
+STATES = {
+    "healthy": lambda root: None,
+    "weights corrupt": lambda root: (root / "data/uw_weights.json").write_text('{"options_flow": 2.'),
+    **ONE_BY_ONE,
+    "everything at once": lambda root: [change(root) for change in ONE_BY_ONE.values()],
+}
 
 
 def run(root, *args):
@@ -76,7 +78,7 @@ def run(root, *args):
 def main():
     failures, done = [], 0
     for before_check in (False, True):
-        for name, change in list(states()):
+        for name, change in STATES.items():
             with tempfile.TemporaryDirectory() as place:
                 root = Path(place) / "root"
                 root.mkdir()
@@ -85,7 +87,6 @@ def main():
                         shutil.copytree(PROJECT / part, root / part, ignore=shutil.ignore_patterns("homeostat"))
                 if (PROJECT / "homeostat.yaml").exists():
                     shutil.copy(PROJECT / "homeostat.yaml", root)
-                now = str(os.stat(root / "data/uw_flow_cache.json").st_mtime + 5)
                 if before_check:
                     run(root, "check", "--no-fix")  # leaves a store behind
                 change(root)
