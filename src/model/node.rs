@@ -605,7 +605,13 @@ mod tests {
         let sample: Sample = salvage(&node, &mut found).expect("every is there");
         assert_eq!((sample.count, sample.when[0].as_str()), (None, "b"));
         let found: Vec<_> = found.iter().map(|mistake| &*mistake.message).collect();
-        assert_eq!(found, ["expected a whole number, found the text `x`", "expected a text, found a list"]);
+        assert_eq!(
+            found,
+            [
+                "expected a whole number, found the text `x`",
+                "expected a text, found a list"
+            ]
+        );
     }
 
     #[test]

@@ -135,10 +135,22 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_is_no_change() {
-        assert_eq!(of(json!({"a": 1, "b": [2]}), json!({})), of(json!({"b": [2], "a": 1}), json!({})));
-        assert_ne!(of(json!({"a": 1}), json!({})), of(json!({"a": "1"}), json!({})));
-        assert_ne!(of(json!({"a": ["b", "c"]}), json!({})), of(json!({"a": ["bc"]}), json!({})));
-        assert_ne!(of(json!([[], "a"]), json!({})), of(json!([["a"]]), json!({})));
+        assert_eq!(
+            of(json!({"a": 1, "b": [2]}), json!({})),
+            of(json!({"b": [2], "a": 1}), json!({}))
+        );
+        assert_ne!(
+            of(json!({"a": 1}), json!({})),
+            of(json!({"a": "1"}), json!({}))
+        );
+        assert_ne!(
+            of(json!({"a": ["b", "c"]}), json!({})),
+            of(json!({"a": ["bc"]}), json!({}))
+        );
+        assert_ne!(
+            of(json!([[], "a"]), json!({})),
+            of(json!([["a"]]), json!({}))
+        );
     }
 
     #[test]
@@ -149,9 +161,16 @@ mod tests {
         assert_ne!(base, of(rule(), json!({"need": 2, "other": 1})));
         for text in ["vars.keys().len() > 1", "vars[\"need\"] > 1", "f(vars)"] {
             let rule = || json!({ "critical": text });
-            assert_ne!(of(rule(), json!({"need": 1, "o": 1})), of(rule(), json!({"need": 1, "o": 2})), "{text}");
+            assert_ne!(
+                of(rule(), json!({"need": 1, "o": 1})),
+                of(rule(), json!({"need": 1, "o": 2})),
+                "{text}"
+            );
         }
         let rule = || json!({"critical": "envvars.need > 1"});
-        assert_eq!(of(rule(), json!({"need": 1})), of(rule(), json!({"need": 2})));
+        assert_eq!(
+            of(rule(), json!({"need": 1})),
+            of(rule(), json!({"need": 2}))
+        );
     }
 }

@@ -3,14 +3,18 @@
 //!
 //! A [`Part`] is read by itself, so that a mistake in one part hides none in another.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::values::{Backoff, BadStatus, For, LimitText, StatusWord};
-use crate::model::{node::Part, span::Span, text::Text};
+use crate::{
+    hands,
+    model::{node::Part, span::Span, text::Text},
+    probe,
+};
 
 /// A rule file of homeostat: any of these parts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -261,7 +265,10 @@ pub struct TestRule {
 /// An expression that is true when it is bad, or a limit on `value`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum LevelForm {
     When(Text),
     Limit(LevelRule),
@@ -270,7 +277,10 @@ pub enum LevelForm {
 /// One message for all statuses, or one for each.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum MessageForm {
     All(Text),
     Each(MessagesRule),
@@ -279,7 +289,10 @@ pub enum MessageForm {
 /// One status for whatever fails, or one for each.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum OnErrorForm {
     All(StatusWord),
     Each(OnErrorRule),
@@ -288,7 +301,10 @@ pub enum OnErrorForm {
 /// A ladder by itself, or with its conditions.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum RemediationForm {
     Steps(Vec<RungForm>),
     Full(RemediationRule),
@@ -297,7 +313,10 @@ pub enum RemediationForm {
 /// One step, or a list of steps done in order as one rung.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum RungForm {
     One(StepForm),
     Several(Vec<StepForm>),
@@ -306,7 +325,10 @@ pub enum RungForm {
 /// The name of a check, or a check under another name.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used; the forms are told apart by their node")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the forms are told apart by their node"
+)]
 pub enum MemberForm {
     Name(String),
     Renamed(MemberRule),
@@ -315,5 +337,49 @@ pub enum MemberForm {
 /// A probe: one key, its kind. The schema is made of the table of kinds.
 pub struct ProbeForm;
 
+impl JsonSchema for ProbeForm {
+    fn schema_name() -> Cow<'static, str> {
+        "Probe".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = probe::KINDS.iter().map(|kind| {
+            let settings = (kind.schema)(generator);
+            json_schema!({
+                "type": "object",
+                "description": kind.about,
+                "properties": { kind.name: settings },
+                "required": [kind.name],
+                "additionalProperties": false
+            })
+        });
+        let kinds: Vec<Schema> = kinds.collect();
+        json_schema!({ "description": "Where to look: one kind with its settings.", "oneOf": kinds })
+    }
+}
+
 /// A step: one key, its kind, and perhaps `each`. The schema is made of the table of kinds.
 pub struct StepForm;
+
+impl JsonSchema for StepForm {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let each = json_schema!({
+            "type": "string",
+            "description": "A list: the step is repeated with `it` bound to each of its items."
+        });
+        let kinds = hands::KINDS.iter().map(|kind| {
+            let settings = (kind.schema)(generator);
+            json_schema!({
+                "type": "object",
+                "description": kind.about,
+                "properties": { "each": each, kind.name: settings },
+                "required": [kind.name],
+                "additionalProperties": false
+            })
+        });
+        let kinds: Vec<Schema> = kinds.collect();
+        json_schema!({ "description": "What to do: one kind with its settings.", "oneOf": kinds })
+    }
+}

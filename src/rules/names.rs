@@ -9,11 +9,70 @@ pub const RESERVED: [&str; 9] = [
 
 /// Words that Rhai keeps for itself, now or for later.
 const KEYWORDS: [&str; 64] = [
-    "Fn", "as", "async", "await", "break", "call", "case", "catch", "const", "continue", "curry", "debug", "default",
-    "do", "else", "eval", "exit", "export", "false", "fn", "for", "global", "go", "goto", "if", "import", "in", "is",
-    "is_def_fn", "is_def_var", "is_shared", "let", "loop", "match", "module", "new", "nil", "null", "package", "print",
-    "private", "protected", "public", "return", "shared", "spawn", "static", "super", "switch", "sync", "this",
-    "thread", "throw", "true", "try", "type_of", "until", "use", "var", "void", "while", "with", "yield", "_",
+    "Fn",
+    "as",
+    "async",
+    "await",
+    "break",
+    "call",
+    "case",
+    "catch",
+    "const",
+    "continue",
+    "curry",
+    "debug",
+    "default",
+    "do",
+    "else",
+    "eval",
+    "exit",
+    "export",
+    "false",
+    "fn",
+    "for",
+    "global",
+    "go",
+    "goto",
+    "if",
+    "import",
+    "in",
+    "is",
+    "is_def_fn",
+    "is_def_var",
+    "is_shared",
+    "let",
+    "loop",
+    "match",
+    "module",
+    "new",
+    "nil",
+    "null",
+    "package",
+    "print",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "shared",
+    "spawn",
+    "static",
+    "super",
+    "switch",
+    "sync",
+    "this",
+    "thread",
+    "throw",
+    "true",
+    "try",
+    "type_of",
+    "until",
+    "use",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+    "_",
 ];
 
 /// The longest name, in characters.
@@ -39,8 +98,12 @@ pub fn check_variable(name: &Text, what: &str, mistakes: &mut Vec<Mistake>) -> b
     let text = name.as_str();
     if !is_identifier(text) {
         mistakes.push(
-            Mistake::new("bad-name", format!("`{text}` is no name for {what}"), name.place())
-                .help("a name has letters, digits and `_`, and does not start with a digit"),
+            Mistake::new(
+                "bad-name",
+                format!("`{text}` is no name for {what}"),
+                name.place(),
+            )
+            .help("a name has letters, digits and `_`, and does not start with a digit"),
         );
         return false;
     }
@@ -52,8 +115,12 @@ pub fn check_variable(name: &Text, what: &str, mistakes: &mut Vec<Mistake>) -> b
         return true;
     };
     mistakes.push(
-        Mistake::new("reserved-name", format!("`{text}` is {taken}"), name.place())
-            .help("choose another name"),
+        Mistake::new(
+            "reserved-name",
+            format!("`{text}` is {taken}"),
+            name.place(),
+        )
+        .help("choose another name"),
     );
     false
 }
@@ -73,9 +140,7 @@ pub fn check_property(name: &Text, what: &str, mistakes: &mut Vec<Mistake>) -> b
 
 fn is_identifier(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    starts
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && text.len() <= LONGEST
+    starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && text.len() <= LONGEST
 }
 
 /// "did you mean", or what there is.
@@ -116,10 +181,31 @@ mod tests {
         let engine = rhai::Engine::new();
         for word in KEYWORDS {
             let binds = engine.compile(format!("let {word} = 1; {word}")).is_ok();
-            assert!(!binds || ["call", "curry", "debug", "eval", "print", "type_of", "is_def_fn", "is_def_var", "is_shared", "global", "default", "_"].contains(&word), "{word} is free");
+            assert!(
+                !binds
+                    || [
+                        "call",
+                        "curry",
+                        "debug",
+                        "eval",
+                        "print",
+                        "type_of",
+                        "is_def_fn",
+                        "is_def_var",
+                        "is_shared",
+                        "global",
+                        "default",
+                        "_"
+                    ]
+                    .contains(&word),
+                "{word} is free"
+            );
         }
         for word in ["idle", "count", "doc", "max", "exists", "valid", "run"] {
-            assert!(engine.compile(format!("let {word} = 1; {word}")).is_ok(), "{word}");
+            assert!(
+                engine.compile(format!("let {word} = 1; {word}")).is_ok(),
+                "{word}"
+            );
         }
     }
 

@@ -23,7 +23,10 @@ pub fn read<T: for<'de> Deserialize<'de> + Default>(node: &Node, mistakes: &mut 
     }
     let value = node::salvage(node, mistakes).unwrap_or_default();
     for (key, value) in node.entries() {
-        let told = mistakes.iter().skip(before).any(|mistake| mistake.place == key.place);
+        let told = mistakes
+            .iter()
+            .skip(before)
+            .any(|mistake| mistake.place == key.place);
         if matches!(value.tree, Tree::Null) && !told {
             mistakes.push(empty(key));
         }
@@ -94,12 +97,20 @@ pub fn not_a(node: &Node, wanted: &str) -> Mistake {
 }
 
 fn empty(key: &Node) -> Mistake {
-    Mistake::new("empty", format!("`{}` has no value", key.key()), key.place.clone())
-        .help("write one, or leave the key out")
+    Mistake::new(
+        "empty",
+        format!("`{}` has no value", key.key()),
+        key.place.clone(),
+    )
+    .help("write one, or leave the key out")
 }
 
 /// Reports keys of the rule language that this engine cannot honour yet, and gives the rest. Never parsed and ignored.
-pub fn without_later<'a>(node: &'a Node, later: &[&str], mistakes: &mut Vec<Mistake>) -> Cow<'a, Node> {
+pub fn without_later<'a>(
+    node: &'a Node,
+    later: &[&str],
+    mistakes: &mut Vec<Mistake>,
+) -> Cow<'a, Node> {
     let is_later = |key: &Node| later.contains(&key.key());
     if !node.entries().iter().any(|(key, _)| is_later(key)) {
         return Cow::Borrowed(node);
@@ -133,10 +144,17 @@ pub fn missing(node: &Node, key: &str, mistakes: &mut Vec<Mistake>) {
     let slip = mistakes.iter().any(|mistake| {
         mistake.code == "unknown-key"
             && mistake.help.as_deref() == Some(&*format!("did you mean `{key}`?"))
-            && node.entries().iter().any(|(written, _)| written.place == mistake.place)
+            && node
+                .entries()
+                .iter()
+                .any(|(written, _)| written.place == mistake.place)
     });
     if node.get(key).is_none() && !slip {
-        mistakes.push(Mistake::new("missing-key", format!("`{key}` is missing"), node.place.clone()));
+        mistakes.push(Mistake::new(
+            "missing-key",
+            format!("`{key}` is missing"),
+            node.place.clone(),
+        ));
     }
 }
 
@@ -144,8 +162,13 @@ pub fn missing(node: &Node, key: &str, mistakes: &mut Vec<Mistake>) {
 pub fn own_file(text: &Text, mistakes: &mut Vec<Mistake>) -> Option<String> {
     let path = text.as_str();
     let parts: Vec<&str> = path.split('/').collect();
-    let plain = parts.iter().all(|part| !part.is_empty() && *part != "." && *part != "..");
-    let below = parts.first().is_some_and(|first| permission::WRITABLE.contains(first)) && parts.len() > 1;
+    let plain = parts
+        .iter()
+        .all(|part| !part.is_empty() && *part != "." && *part != "..");
+    let below = parts
+        .first()
+        .is_some_and(|first| permission::WRITABLE.contains(first))
+        && parts.len() > 1;
     let own = path == permission::OWN || path.starts_with(&format!("{}/", permission::OWN));
     if plain && below && !own {
         return Some(path.to_owned());
@@ -172,8 +195,12 @@ pub fn watched_file(text: &Text, mistakes: &mut Vec<Mistake>) -> Option<String> 
         return Some(path.to_owned());
     }
     mistakes.push(
-        Mistake::new("forbidden-path", format!("`{path}` is no plain path relative to the root"), text.place())
-            .help("write a path like data/NAME.json"),
+        Mistake::new(
+            "forbidden-path",
+            format!("`{path}` is no plain path relative to the root"),
+            text.place(),
+        )
+        .help("write a path like data/NAME.json"),
     );
     None
 }
@@ -187,8 +214,12 @@ pub fn check_names(names: Vec<Text>, mistakes: &mut Vec<Mistake>) -> Vec<Text> {
         }
         if good.contains(&name) {
             mistakes.push(
-                Mistake::new("duplicate-name", format!("`{name}` stands here twice"), name.place())
-                    .help("keep one of the two"),
+                Mistake::new(
+                    "duplicate-name",
+                    format!("`{name}` stands here twice"),
+                    name.place(),
+                )
+                .help("keep one of the two"),
             );
             continue;
         }

@@ -75,14 +75,26 @@ pub struct Notes {
 
 impl Notes {
     /// As complaints of a rule.
-    pub fn complain(self, rule: Option<&str>, source: &Arc<str>) -> impl Iterator<Item = Complaint> {
-        let errors = self.mistakes.into_iter().map(|mistake| (Severity::Error, mistake));
-        let warnings = self.warnings.into_iter().map(|mistake| (Severity::Warning, mistake));
-        errors.chain(warnings).map(move |(severity, mistake)| Complaint {
-            severity,
-            mistake,
-            rule: rule.map(str::to_owned),
-            source: source.clone(),
-        })
+    pub fn complain(
+        self,
+        rule: Option<&str>,
+        source: &Arc<str>,
+    ) -> impl Iterator<Item = Complaint> {
+        let errors = self
+            .mistakes
+            .into_iter()
+            .map(|mistake| (Severity::Error, mistake));
+        let warnings = self
+            .warnings
+            .into_iter()
+            .map(|mistake| (Severity::Warning, mistake));
+        errors
+            .chain(warnings)
+            .map(move |(severity, mistake)| Complaint {
+                severity,
+                mistake,
+                rule: rule.map(str::to_owned),
+                source: source.clone(),
+            })
     }
 }

@@ -155,7 +155,9 @@ impl Backoff {
         let from = Span::parse(from.trim()).map_err(|_| wrong())?.0;
         let to = Span::parse(to.trim()).map_err(|_| wrong())?.0;
         if from > to {
-            return Err(format!("`{text}`: the first must not be longer than the second"));
+            return Err(format!(
+                "`{text}`: the first must not be longer than the second"
+            ));
         }
         Ok(Backoff { from, to })
     }
@@ -215,14 +217,24 @@ mod tests {
         let read = |value| from_value::<For>(value).map_err(|error| error.to_string());
         assert_eq!(read(json!(3)), Ok(For { bad: 3, of: 3 }));
         assert_eq!(read(json!("2 of 3")), Ok(For { bad: 2, of: 3 }));
-        for wrong in [json!(0), json!(-1), json!("3 of 2"), json!("two"), json!("1 of 101")] {
+        for wrong in [
+            json!(0),
+            json!(-1),
+            json!("3 of 2"),
+            json!("two"),
+            json!("1 of 101"),
+        ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn limits_have_a_count_and_a_window() {
-        let read = |text: &str| LimitText::parse(text).ok().map(|limit| (limit.count, limit.window.as_secs()));
+        let read = |text: &str| {
+            LimitText::parse(text)
+                .ok()
+                .map(|limit| (limit.count, limit.window.as_secs()))
+        };
         assert_eq!(read("3 per 1h"), Some((3, 3600)));
         assert_eq!(read("0 per 1h"), None);
         assert_eq!(read("3 per 0s"), None);

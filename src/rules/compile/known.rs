@@ -18,6 +18,7 @@ use crate::{
         node::Node,
         text::{Mistake, Text},
     },
+    permission::Permission,
     script::{Expr, Known, Template, TemplateTree},
 };
 
@@ -54,14 +55,30 @@ impl<'a> Names<'a> {
         }
     }
 
+    pub fn permission(&self) -> &Permission {
+        self.compiler.permission
+    }
+
+    pub fn vars(&self) -> &Map<String, Value> {
+        self.compiler.vars
+    }
+
     pub fn with_facts(&mut self, shape: &Facts) {
         self.facts = self.facts.clone().with_facts(shape);
-        self.taken
-            .extend(shape.names().map(|name| (name.to_owned(), "a fact of the probe")));
+        self.taken.extend(
+            shape
+                .names()
+                .map(|name| (name.to_owned(), "a fact of the probe")),
+        );
     }
 
     /// The facts of one of several probes, under its name. False if the name cannot be given.
-    pub fn with_probe(&mut self, name: &Text, shape: Option<&Facts>, mistakes: &mut Vec<Mistake>) -> bool {
+    pub fn with_probe(
+        &mut self,
+        name: &Text,
+        shape: Option<&Facts>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> bool {
         if !self.take(name, "a probe", mistakes) {
             return false;
         }
@@ -84,7 +101,11 @@ impl<'a> Names<'a> {
             self.lets.push(name.to_string());
         }
         self.steps = known.clone();
-        let lets: Map<String, Value> = self.lets.iter().map(|name| (name.clone(), Value::Null)).collect();
+        let lets: Map<String, Value> = self
+            .lets
+            .iter()
+            .map(|name| (name.clone(), Value::Null))
+            .collect();
         self.judging = known.with("prev", Some(json!({"status": null, "let": lets})));
         good
     }
@@ -113,8 +134,12 @@ impl<'a> Names<'a> {
         let text = name.as_str();
         if let Some((_, other)) = self.taken.iter().find(|(taken, _)| taken == text) {
             mistakes.push(
-                Mistake::new("duplicate-name", format!("`{text}` is already the name of {other}"), name.place())
-                    .help("choose another name"),
+                Mistake::new(
+                    "duplicate-name",
+                    format!("`{text}` is already the name of {other}"),
+                    name.place(),
+                )
+                .help("choose another name"),
             );
             return false;
         }
@@ -129,14 +154,24 @@ impl<'a> Names<'a> {
         expr
     }
 
-    pub fn template(&self, text: &Text, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<Template> {
+    pub fn template(
+        &self,
+        text: &Text,
+        known: &Known,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Template> {
         let from = mistakes.len();
         let template = Template::compile(self.compiler.engine, text, known, mistakes);
         self.sift(from, known, mistakes);
         template
     }
 
-    pub fn tree(&self, node: &Node, known: &Known, mistakes: &mut Vec<Mistake>) -> Option<TemplateTree> {
+    pub fn tree(
+        &self,
+        node: &Node,
+        known: &Known,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<TemplateTree> {
         let from = mistakes.len();
         let tree = TemplateTree::compile(self.compiler.engine, node, known, mistakes);
         self.sift(from, known, mistakes);
@@ -162,13 +197,17 @@ impl<'a> Names<'a> {
     fn elsewhere(&self, mistake: &Mistake, known: &Known) -> Option<String> {
         let name = mistake.message.split('`').nth(1)?;
         if self.lets.iter().any(|known| known == name) && !known.contains(name) {
-            return Some(format!("`{name}` is a `let`, and `enough` is asked before those: it reads facts only"));
+            return Some(format!(
+                "`{name}` is a `let`, and `enough` is asked before those: it reads facts only"
+            ));
         }
         let why = match name {
             "status" => "`status` exists in message, keep, publish and until",
             "it" => "`it` exists in the arguments of a step with `each`",
             "r" => "`r` exists in `where`",
-            "kept" => "`kept` exists in a check with `keep`, after the look is judged to have enough",
+            "kept" => {
+                "`kept` exists in a check with `keep`, after the look is judged to have enough"
+            }
             "prev" => "`prev` exists from `let` on",
             "ledger" => "`ledger` exists in publish",
             _ => return None,

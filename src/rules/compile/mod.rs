@@ -56,7 +56,11 @@ impl<'a> Compiler<'a> {
             engine,
             permission,
             vars,
-            ground: if complete { ground } else { ground.with("vars", None) },
+            ground: if complete {
+                ground
+            } else {
+                ground.with("vars", None)
+            },
         }
     }
 
@@ -108,7 +112,8 @@ fn test(node: Node, unit: &mut Unit, source: &Arc<str>) {
         }));
     }
     let rule = name.map(|name| name.to_string());
-    unit.complaints.extend(notes.complain(rule.as_deref(), source));
+    unit.complaints
+        .extend(notes.complain(rule.as_deref(), source));
 }
 
 /// The name of a rule, if it has a good one. It is noted in the unit, so that others may refer to it.

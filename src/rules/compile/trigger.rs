@@ -28,8 +28,12 @@ pub fn read(node: &Node, asks: &mut Vec<Text>, mistakes: &mut Vec<Mistake>) -> T
         && let Some(node) = node.get("every")
     {
         mistakes.push(
-            Mistake::new("bad-value", format!("every {every} is out of bounds"), node.place.clone())
-                .help("write something from 100ms to 366d"),
+            Mistake::new(
+                "bad-value",
+                format!("every {every} is out of bounds"),
+                node.place.clone(),
+            )
+            .help("write something from 100ms to 366d"),
         );
     }
     let events = match node.get("events") {
@@ -41,8 +45,12 @@ pub fn read(node: &Node, asks: &mut Vec<Text>, mistakes: &mut Vec<Mistake>) -> T
     };
     if rule.every.is_none() && rule.events.is_none() && mistakes.len() == before {
         mistakes.push(
-            Mistake::new("missing-key", "a trigger needs `every` or `events`", node.place.clone())
-                .help("write `trigger: { every: 5m }`"),
+            Mistake::new(
+                "missing-key",
+                "a trigger needs `every` or `events`",
+                node.place.clone(),
+            )
+            .help("write `trigger: { every: 5m }`"),
         );
     }
     Trigger {
@@ -58,26 +66,49 @@ fn event(node: &Node, asks: &mut Vec<Text>, mistakes: &mut Vec<Mistake>) -> Opti
     if mistakes.len() > before {
         return None;
     }
-    let kinds = [rule.check.is_some(), rule.file.is_some(), rule.event.is_some()];
+    let kinds = [
+        rule.check.is_some(),
+        rule.file.is_some(),
+        rule.event.is_some(),
+    ];
     if kinds.into_iter().filter(|kind| *kind).count() != 1 {
         mistakes.push(
-            Mistake::new("bad-value", "an event is one of `check`, `file` and `event`", node.place.clone())
-                .help("write each event as an item of its own"),
+            Mistake::new(
+                "bad-value",
+                "an event is one of `check`, `file` and `event`",
+                node.place.clone(),
+            )
+            .help("write each event as an item of its own"),
         );
         return None;
     }
     if rule.check.is_none()
         && let Some((key, _)) = node.entries().iter().find(|(key, _)| key.key() == "status")
     {
-        mistakes.push(Mistake::new("unknown-key", "`status` belongs to an event of a check", key.place.clone()));
+        mistakes.push(Mistake::new(
+            "unknown-key",
+            "`status` belongs to an event of a check",
+            key.place.clone(),
+        ));
         return None;
     }
     if let Some(check) = rule.check {
-        let status: Vec<Status> = rule.status.unwrap_or_default().into_iter().map(Status::from).collect();
+        let status: Vec<Status> = rule
+            .status
+            .unwrap_or_default()
+            .into_iter()
+            .map(Status::from)
+            .collect();
         if status.is_empty() {
             mistakes.push(
-                Mistake::new("missing-key", "an event of a check says at which `status`", node.place.clone())
-                    .help(format!("write `{{ check: {check}, status: [warning, critical] }}`")),
+                Mistake::new(
+                    "missing-key",
+                    "an event of a check says at which `status`",
+                    node.place.clone(),
+                )
+                .help(format!(
+                    "write `{{ check: {check}, status: [warning, critical] }}`"
+                )),
             );
             return None;
         }
@@ -93,7 +124,9 @@ fn event(node: &Node, asks: &mut Vec<Text>, mistakes: &mut Vec<Mistake>) -> Opti
     if let Some(file) = rule.file {
         return reading::watched_file(&file, mistakes).map(|file| EventTrigger::File { file });
     }
-    let event = rule.event.filter(|event| names::check_rule(event, mistakes))?;
+    let event = rule
+        .event
+        .filter(|event| names::check_rule(event, mistakes))?;
     Some(EventTrigger::Event {
         event: event.to_string(),
     })
