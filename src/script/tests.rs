@@ -1,0 +1,158 @@
+//! What is strict: a table of expressions and their answers. Rhai's own answer is named where it would be healthy.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{
+    facts::Facts,
+    moment::Moment,
+    text::{Mistake, Text},
+};
+
+fn facts() -> Facts {
+    Facts::from_json(json!({
+        "exists": true,
+        "age_s": 310.5,
+        "n": 5,
+        "name": "x",
+        "nothing": null,
+        "list": [3, 1, 2],
+        "empty": [],
+        "doc": {"base": 2.7, "canary": 2.9, "none": null, "len": 9, "deep": {"list": [{"a": 1}, {"a": 2}]}},
+        "records": [
+            {"score": 1.0, "ok": true, "kind": "a", "tags": [1, 2]},
+            {"score": 3.0, "ok": false, "kind": "b", "tags": [2]},
+            {"score": 2.0, "ok": true, "kind": "a", "tags": []},
+        ],
+        "big": 9007199254740993_i64,
+        "huge": u64::MAX,
+    }))
+    .unwrap()
+}
+
+pub(super) fn known(facts: &Facts) -> Known {
+    let mut known = Known::ground(json!({"limit": 2, "who": {"a": [1]}}).as_object().unwrap());
+    for name in facts.names() {
+        known = known.with(name, None);
+    }
+    known.with_env(["TOKEN", "UNSET"])
+}
+
+fn ground() -> Ground {
+    Ground {
+        now: Moment::from_seconds(1_767_717_000.0),
+        vars: Arc::new(
+            json!({"limit": 2, "who": {"a": [1]}})
+                .as_object()
+                .unwrap()
+                .clone(),
+        ),
+        env: Arc::new(Env {
+            listed: [
+                ("TOKEN".to_owned(), Some("t".to_owned())),
+                ("UNSET".to_owned(), None),
+            ]
+            .into(),
+        }),
+    }
+}
+
+fn told(mistakes: &[Mistake]) -> String {
+    let told: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| {
+            format!(
+                "LOAD {}: {} ({})",
+                mistake.place.column,
+                mistake.message,
+                mistake.help.as_deref().unwrap_or("")
+            )
+        })
+        .collect();
+    told.join("; ")
+}
+
+pub(super) fn marked(text: &str) -> Text {
+    let marks = (1..=text.chars().count() as u32 + 1).map(|column| (1, column));
+    Text::placed(text, Default::default(), Some(marks.collect()))
+}
+
+fn answer(source: &str) -> String {
+    thread_local! { static ENGINE: Engine = Engine::new(); }
+    ENGINE.with(|engine| {
+        let facts = facts();
+        let mut mistakes = Vec::new();
+        let compiled = Expr::compile(engine, &marked(source), &known(&facts), &mut mistakes);
+        let Some(expr) = compiled else {
+            return told(&mistakes);
+        };
+        let ground = ground();
+        match expr.value(engine, &Scope::new(&ground).facts(&facts)) {
+            Ok(value) => value.to_string(),
+            Err(fault) => format!("FAULT {}: {}", fault.place.column, fault.message),
+        }
+    })
+}
+
+#[track_caller]
+fn table(rows: &[(&str, &str)]) {
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|(source, wanted)| {
+            let answer = answer(source);
+            (answer != *wanted).then(|| format!("        ({source:?}, {answer:?}),"))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} rows differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn absence_is_never_an_answer() {
+    table(&[
+        ("doc.base", "2.7"),
+        ("doc.bse", ""),
+        ("doc.bse > 1", ""),
+        ("doc[\"bse\"] > 1", ""),
+        ("nothing.base", ""),
+        ("nothing?.base", "null"),
+        ("nothing?.base ?? 2.7", "2.7"),
+        ("doc?.bse ?? 2.7", ""),
+        ("doc?.deep.nope", ""),
+        ("doc.none > 1", ""),
+        ("doc.none ?? 5", "5"),
+        ("doc.get(\"base\", 1)", "2.7"),
+        ("doc.get(\"bse\", 1)", "1"),
+        ("doc.get(\"none\", 1)", "null"),
+        ("nothing.get(\"x\", 1)", "1"),
+        ("name.get(\"x\", 1)", ""),
+        ("#{a: 1}.b", ""),
+        ("#{a: 1}.get(\"b\", 3)", "3"),
+        ("list[0]", "3"),
+        ("list[-1]", "2"),
+        ("list[3]", ""),
+        ("list[-4]", ""),
+        ("list[\"a\"]", ""),
+        ("[1, 2][5]", ""),
+        ("doc.deep.list[1].a", "2"),
+        ("doc.deep.list[1].b", ""),
+        ("doc[0]", ""),
+        ("n[0]", ""),
+        ("doc.deep[\"list\"][0][\"a\"]", "1"),
+        ("records.filter(|r| r.scor > 1)", ""),
+        ("records.pluck(\"scor\")", ""),
+        ("records.pluck(\"scor\", 0)", "[0,0,0]"),
+        ("doc.keys", ""),
+        ("doc.len", "9"),
+        ("doc.deep.len", ""),
+        ("list.len", "3"),
+        ("doc.deep.len()", "1"),
+        ("name.len()", "1"),
+    ]);
+}
