@@ -22,6 +22,7 @@ pub struct Unit {
     pub references: Vec<Reference>,
     pub writes: Vec<Write>,
     pub own_files: Vec<OwnFile>,
+    pub bodies: Vec<Body>,
 }
 
 /// The name of a check or an investigation; also of one that has mistakes, so that those who refer to it are not
@@ -30,12 +31,16 @@ pub struct Unit {
 pub struct RuleName {
     pub name: Text,
     pub is_check: bool,
+    /// Its file could not be read; this was only seen in its text.
+    pub guessed: bool,
 }
 
 /// A check named somewhere.
 #[derive(Clone, Debug)]
 pub struct Reference {
     pub to: Text,
+    /// It is looked at because of this.
+    pub looks: bool,
     /// The rule that names it.
     pub rule: Option<String>,
 }
@@ -64,6 +69,13 @@ pub enum Leaves {
 pub struct OwnFile {
     pub path: String,
     pub place: Place,
+}
+
+/// A file below `defaults/` that a step restores from.
+#[derive(Clone, Debug)]
+pub struct Body {
+    pub from: Text,
+    pub rule: String,
 }
 
 /// What is found while a rule is read.

@@ -8,7 +8,7 @@ use super::{
         fingerprint::Fingerprint,
         format::CheckRule,
         names as naming, reading,
-        unit::{Notes, OwnFile, Reference, Unit, Write},
+        unit::{Body, Notes, OwnFile, Reference, Unit, Write},
     },
     Compiler,
     defaults::Defaults,
@@ -63,6 +63,7 @@ pub fn compile(
     );
     unit.references.extend(asks.into_iter().map(|to| Reference {
         to,
+        looks: false,
         rule: rule_word.clone(),
     }));
     if let Some(check) = check
@@ -121,7 +122,17 @@ fn parts(
     let name = name?;
     let (remediation, outline) = match remedy {
         Some(remedy) => {
-            asks.extend(remedy.asks);
+            unit.references
+                .extend(remedy.asks.into_iter().map(|to| Reference {
+                    to,
+                    looks: true,
+                    rule: Some(name.to_string()),
+                }));
+            unit.bodies
+                .extend(remedy.found.bodies.into_iter().map(|from| Body {
+                    from,
+                    rule: name.to_string(),
+                }));
             refuse_self(&name, &remedy.found.asks, &mut notes.mistakes);
             unit.writes
                 .extend(remedy.found.writes.into_iter().map(|(file, leaves)| Write {

@@ -79,8 +79,16 @@ impl Defaults {
             }
         }
         asks.extend(needs.iter().cloned());
-        asks.extend(defaults.verify.checks.iter().flatten().cloned());
-        references.extend(asks.into_iter().map(|to| Reference { to, rule: None }));
+        let proves = defaults.verify.checks.iter().flatten().cloned();
+        let reference = |looks: bool| {
+            move |to| Reference {
+                to,
+                looks,
+                rule: None,
+            }
+        };
+        references.extend(asks.into_iter().map(reference(false)));
+        references.extend(proves.map(reference(true)));
         defaults.needs = needs;
         defaults
     }

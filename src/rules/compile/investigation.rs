@@ -51,11 +51,14 @@ pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &A
         );
     }
     let rule_word = name.as_ref().map(Text::to_string);
-    asks.extend(members.iter().map(|(check, _)| check.clone()));
-    unit.references.extend(asks.into_iter().map(|to| Reference {
-        to,
-        rule: rule_word.clone(),
-    }));
+    let asks = asks.into_iter().map(|check| (check, false));
+    let members_asked = members.iter().map(|(check, _)| (check.clone(), true));
+    unit.references
+        .extend(asks.chain(members_asked).map(|(to, looks)| Reference {
+            to,
+            looks,
+            rule: rule_word.clone(),
+        }));
     if let Some(name) = name
         && notes.mistakes.is_empty()
     {

@@ -129,6 +129,7 @@ fn rule_name(
     unit.names.push(RuleName {
         name: name.clone(),
         is_check,
+        guessed: false,
     });
     Some(name)
 }

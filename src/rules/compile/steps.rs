@@ -5,7 +5,7 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, run_checks},
+    hands::{self, restore_file, run_checks},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -31,6 +31,8 @@ pub struct Found {
     pub writes: Vec<(Text, Leaves)>,
     /// Checks they ask for.
     pub asks: Vec<Text>,
+    /// Files below `defaults/` that they restore from.
+    pub bodies: Vec<Text>,
 }
 
 /// The rungs of a ladder. An item that is a list is one rung.
@@ -154,6 +156,9 @@ fn kind(key: &Node, mistakes: &mut Vec<Mistake>) -> Option<&'static hands::Kind>
 fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     if kind == "run_checks" {
         found.asks.extend(run_checks::constant_names(args));
+    }
+    if kind == "restore_file" {
+        found.bodies.extend(restore_file::constant_source(args));
     }
     let file = args.get("file").and_then(Node::text);
     let Some(file) = file.filter(|file| !file.as_str().contains("${")) else {
