@@ -265,10 +265,6 @@ pub struct TestRule {
 /// An expression that is true when it is bad, or a limit on `value`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum LevelForm {
     When(Text),
     Limit(LevelRule),
@@ -277,10 +273,6 @@ pub enum LevelForm {
 /// One message for all statuses, or one for each.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum MessageForm {
     All(Text),
     Each(MessagesRule),
@@ -289,10 +281,6 @@ pub enum MessageForm {
 /// One status for whatever fails, or one for each.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum OnErrorForm {
     All(StatusWord),
     Each(OnErrorRule),
@@ -301,10 +289,6 @@ pub enum OnErrorForm {
 /// A ladder by itself, or with its conditions.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum RemediationForm {
     Steps(Vec<RungForm>),
     Full(RemediationRule),
@@ -313,10 +297,6 @@ pub enum RemediationForm {
 /// One step, or a list of steps done in order as one rung.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum RungForm {
     One(StepForm),
     Several(Vec<StepForm>),
@@ -325,10 +305,6 @@ pub enum RungForm {
 /// The name of a check, or a check under another name.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used; the forms are told apart by their node"
-)]
 pub enum MemberForm {
     Name(String),
     Renamed(MemberRule),

@@ -8,7 +8,7 @@ pub const RESERVED: [&str; 9] = [
 ];
 
 /// Words that Rhai keeps for itself, now or for later.
-const KEYWORDS: [&str; 64] = [
+const KEYWORDS: [&str; 63] = [
     "Fn",
     "as",
     "async",
@@ -25,7 +25,6 @@ const KEYWORDS: [&str; 64] = [
     "do",
     "else",
     "eval",
-    "exit",
     "export",
     "false",
     "fn",

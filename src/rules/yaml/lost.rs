@@ -11,7 +11,7 @@ use super::{
     events::{Raw, Shape},
     marks::Source,
 };
-use crate::model::text::{Mistake, Place};
+use crate::model::text::Mistake;
 
 /// Keys whose value is an expression, wherever they stand.
 const EXPRESSIONS: [&str; 7] = [
