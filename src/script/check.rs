@@ -155,13 +155,15 @@ impl<'a> Checker<'a> {
                 );
                 None
             }
-            Stmt::Var(..) => {
+            Stmt::Var(parts, ..) => {
                 self.mistake(
                     "statement",
                     "a name cannot be made inside an expression",
                     "give the value a name under `let:`",
                     statement.position(),
                 );
+                self.node(&parts.1);
+                self.locals.push((parts.0.name.clone(), None));
                 None
             }
             other => {
@@ -275,7 +277,7 @@ impl<'a> Checker<'a> {
         };
         self.mistake(
             "not-a-condition",
-            format!("`&&` and `||` join conditions, and this is {wrong}"),
+            format!("a condition is needed here, and this is {wrong}"),
             "compare it with something",
             node.start_position(),
         );
@@ -463,10 +465,10 @@ impl<'a> Checker<'a> {
         let Some(function) = functions::find(name) else {
             let names = functions::all().map(|function| function.name);
             let help = match meant(name, names.chain(["type_of"])) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None if self.known.contains(name) => {
+                _ if self.known.contains(name) => {
                     format!("`{name}` is a value: write it without ( )")
                 }
+                Some(word) => format!("did you mean `{word}`?"),
                 None => "the functions are listed in docs/rules.md".to_owned(),
             };
             self.mistake(

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use rhai::{
-    AST, ASTNode, Expr as Node, FnPtr, ImmutableString, LexError, ParseError, ParseErrorType,
-    Position, Stmt,
+    AST, ASTNode, Expr as Node, FnPtr, ImmutableString, LexError, Module, ParseError,
+    ParseErrorType, Position, ScriptFuncDef, Shared, Stmt,
 };
 
 use crate::model::text::{Mistake, Place, Text};
@@ -59,7 +59,7 @@ pub(super) fn parse(engine: &rhai::Engine, text: &Text) -> Result<Parsed, Mistak
         }
         let body = Body {
             parameters: definition.params.to_vec(),
-            statements: body_of(&ast, name),
+            statements: body_of(definition),
         };
         functions.insert(name.to_owned(), body);
     }
@@ -70,10 +70,12 @@ pub(super) fn parse(engine: &rhai::Engine, text: &Text) -> Result<Parsed, Mistak
     })
 }
 
-fn body_of(ast: &AST, function: &str) -> Vec<Stmt> {
-    let only = ast.clone_functions_only_filtered(|_, _, _, name, _| name == function);
+/// Only a walk over a tree leads into the body of a function: make a tree of this one alone.
+fn body_of(definition: &Shared<ScriptFuncDef>) -> Vec<Stmt> {
+    let mut alone = Module::new();
+    alone.set_script_fn(definition.clone());
     let mut body = Vec::new();
-    only.walk(&mut |path| {
+    AST::new([], alone).walk(&mut |path| {
         if let [ASTNode::Stmt(statement)] = path {
             body.push((*statement).clone());
         }
@@ -130,49 +132,52 @@ fn character(text: &str, position: Position) -> usize {
 /// A mistake that Rhai found, in our words where ours help more.
 fn complain(error: &ParseError, text: &Text) -> Mistake {
     let ParseError(kind, position) = error;
-    let at = match position.is_none() {
-        true => text.place_of(text.as_str().chars().count()),
-        false => place(text, *position),
+    let index = match position.is_none() {
+        true => text.as_str().chars().count(),
+        false => character(text.as_str(), *position),
     };
-    let (message, help) = explain(kind);
-    Mistake {
-        code: "bad-expression",
-        message,
-        help,
-        place: at,
+    let (message, help) = explain(kind, &word_at(text.as_str(), index));
+    let mistake = Mistake::new("bad-expression", message, text.place_of(index));
+    match help.is_empty() {
+        true => mistake,
+        false => mistake.help(help),
     }
 }
 
-fn explain(kind: &ParseErrorType) -> (String, Option<String>) {
-    let said = |message: &str, help: &str| (message.to_owned(), Some(help.to_owned()));
+/// The word or sign that stands at a character.
+fn word_at(text: &str, index: usize) -> String {
+    let mut rest = text.chars().skip(index).peekable();
+    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    match rest.peek() {
+        Some(first) if is_word(first) => rest.take_while(is_word).collect(),
+        _ => rest.take(1).collect(),
+    }
+}
+
+fn explain(kind: &ParseErrorType, found: &str) -> (String, String) {
+    let said = |message: &str, help: &str| (message.to_owned(), help.to_owned());
     match kind {
         ParseErrorType::UnexpectedEOF => said(
             "the expression ends too early",
             "something is missing at its end",
         ),
-        ParseErrorType::Reserved(word) => match word.as_str() {
-            "null" | "nil" | "void" => {
-                said(&format!("`{word}` is no value"), "write `()` for nothing")
+        ParseErrorType::Reserved(word) => reserved(word),
+        ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => reserved(word),
+        // Rhai takes what follows a whole expression for a new statement
+        ParseErrorType::MissingToken(token, _) if token == ";" => (
+            format!("`{found}` cannot stand here"),
+            match found {
+                "and" => "write `&&`",
+                "or" => "write `||`",
+                "is" => "write `==`",
+                ")" | "]" | "}" => "nothing was opened that it closes",
+                _ => "an operator is missing before it",
             }
-            "is" | "===" | "!==" => said(
-                &format!("`{word}` is not an operator"),
-                "write `==` or `!=`",
-            ),
-            "print" | "debug" | "eval" | "import" | "export" | "Fn" | "is_def_var"
-            | "is_def_fn" => said(
-                &format!("`{word}` cannot be used in rules"),
-                "expressions only look at their names and give a value",
-            ),
-            _ => said(
-                &format!("`{word}` is a word of Rhai"),
-                &format!("a key with that name is read `doc[\"{word}\"]`"),
-            ),
-        },
-        ParseErrorType::BadInput(LexError::UnexpectedInput(input)) => match input.as_str() {
-            "and" => said("`and` is not an operator", "write `&&`"),
-            "or" => said("`or` is not an operator", "write `||`"),
-            _ => (format!("unexpected `{input}`"), None),
-        },
+            .to_owned(),
+        ),
+        ParseErrorType::MissingToken(token, _) if token.len() == 1 => {
+            said(&format!("a `{token}` is missing"), "")
+        }
         ParseErrorType::BadInput(LexError::MalformedChar(_)) => said(
             "a text stands in double quotes",
             "write \"…\" instead of '…'",
@@ -180,9 +185,9 @@ fn explain(kind: &ParseErrorType) -> (String, Option<String>) {
         ParseErrorType::BadInput(LexError::UnterminatedString) => {
             said("the text does not end", "a `\"` is missing")
         }
-        ParseErrorType::ExprTooDeep => (
-            "the expression is nested too deeply".to_owned(),
-            Some("give parts of it a name under `let:`".to_owned()),
+        ParseErrorType::ExprTooDeep => said(
+            "the expression is nested too deeply",
+            "give parts of it a name under `let:`",
         ),
         other => {
             let message = other.to_string();
@@ -190,7 +195,24 @@ fn explain(kind: &ParseErrorType) -> (String, Option<String>) {
             let lower = letters
                 .next()
                 .map(|first| first.to_lowercase().chain(letters).collect());
-            (lower.unwrap_or(message), None)
+            (lower.unwrap_or(message), String::new())
         }
     }
+}
+
+/// A word of Rhai where a name, a value or a function should stand.
+fn reserved(word: &str) -> (String, String) {
+    let (message, help) = match word {
+        "null" | "nil" | "void" => ("is no value", "write `()` for nothing".to_owned()),
+        "is" | "===" | "!==" => ("is not an operator", "write `==` or `!=`".to_owned()),
+        "print" | "debug" | "eval" | "import" | "export" | "Fn" | "is_def_var" | "is_def_fn" => (
+            "cannot be used in rules",
+            "an expression only looks at its names and gives a value".to_owned(),
+        ),
+        _ => (
+            "is a word of Rhai",
+            format!("a key with that name is read `doc[\"{word}\"]`"),
+        ),
+    };
+    (format!("`{word}` {message}"), help)
 }
