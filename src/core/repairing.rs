@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    fn next_rung(&self, name: &Name, remediation: &RemediationOutline) -> usize {
+    pub(super) fn next_rung(&self, name: &Name, remediation: &RemediationOutline) -> usize {
         self.budgets
             .get(name)
             .filter(|budget| budget.ladder == remediation.fingerprint)

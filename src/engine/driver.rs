@@ -38,7 +38,7 @@ use crate::{
     probe::{Eyes, Tails},
     rules::{
         book::{Book, Check},
-        complaint::Complaint,
+        complaint::{self, Complaint},
     },
     script::{self, Env, Ground},
     store::LookRecord,
@@ -274,7 +274,7 @@ impl Driver {
             }
             Message::Refused { complaints, told } => {
                 let generation = self.parts.book.generation.to_string();
-                let text = Some(crate::rules::complaint::plain(&complaints));
+                let text = Some(plain(&complaints));
                 self.complaints.clone_from(&complaints);
                 self.tell(News::Refused {
                     generation: generation.clone(),
@@ -690,7 +690,7 @@ impl Driver {
                 .filter_map(|complaint| serde_json::to_value(complaint).ok())
                 .collect(),
             complaints_text: (!self.complaints.is_empty())
-                .then(|| crate::rules::complaint::plain(&self.complaints)),
+                .then(|| plain(&self.complaints)),
             missed_slots: self.core.missed(),
             store: None,
         }
@@ -737,6 +737,18 @@ impl Driver {
         };
         super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
     }
+}
+
+/// Complaints as text that goes through an answer to whoever asked.
+fn plain(complaints: &[Complaint]) -> String {
+    complaint::render(
+        complaints,
+        complaint::Style {
+            unicode: true,
+            colour: false,
+            width: 100,
+        },
+    )
 }
 
 fn answer_reload(

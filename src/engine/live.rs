@@ -18,7 +18,7 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, News, ReloadAnswer, Request},
+    handle::{Handle, ReloadAnswer, Request},
     records::{Kept, Records, Scribe},
     watch::{Ears, Watch},
 };
@@ -36,7 +36,7 @@ use crate::{
         complaint::{Complaint, Severity},
     },
     script::{self, Env},
-    store::{self, LastGood, Lock, LockError, Opened, Store, Writer},
+    store::{LastGood, Lock, LockError, Opened, Store, Writer},
 };
 
 /// How an engine is started.
@@ -57,8 +57,8 @@ pub enum StartError {
     /// The rules (or `homeostat.yaml`) have mistakes and there is no last good book.
     #[error("the rules have mistakes")]
     Rules(Vec<Complaint>),
-    #[error("another engine runs on this root (process {pid})")]
-    Locked { pid: u32 },
+    #[error("another engine runs on this root{}", pid.map_or(String::new(), |pid| format!(" (process {pid})")))]
+    Locked { pid: Option<u32> },
     #[error("{0}")]
     Refused(String),
 }
@@ -152,7 +152,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
     let writer = Writer::spawn(store);
-    let journals = Journals::new(permission.dir(), keep.journal);
+    let journals = Journals::new(permission.dir.clone(), keep.journal);
     let scribe = Scribe::start(journals)
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
     let mut notes = loaded.notes;
@@ -328,6 +328,7 @@ pub(super) struct Loader {
     rules: PathBuf,
     set: BTreeMap<String, Value>,
     own: PathBuf,
+    clock: Arc<dyn Clock>,
     permission: Arc<Permission>,
     cache: rules::load::Cache,
     running: Option<Arc<Book>>,
@@ -350,6 +351,7 @@ impl Loader {
             rules: options.rules.clone(),
             set: options.set.clone(),
             own,
+            clock: options.clock.clone(),
             permission,
             cache: rules::load::Cache::default(),
             running: None,
@@ -358,7 +360,7 @@ impl Loader {
 
     /// What is on disk: a book, or all that is wrong.
     pub(super) fn load(&mut self) -> Result<(Book, Vec<Complaint>), Vec<Complaint>> {
-        let loaded = rules::load::load(
+        let loaded = rules::load::load_again(
             &self.rules,
             &self.set,
             &self.permission,
@@ -390,7 +392,7 @@ impl Loader {
     }
 
     fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
-        let saved = match store::lastgood::load(&self.own) {
+        let saved = match LastGood::load(&self.own) {
             Ok(Some(saved)) => saved,
             Ok(None) => return Err(StartError::Rules(complaints)),
             Err(error) => {
@@ -398,9 +400,11 @@ impl Loader {
                 return Err(StartError::Rules(complaints));
             }
         };
+        let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
         let loaded = rules::load::load_sources(
             &saved.sources,
-            &saved.overrides,
+            "rules/",
+            &set,
             &self.permission,
             &self.ground.script,
         );
@@ -421,10 +425,11 @@ impl Loader {
     fn remember(&self, book: &Book) {
         let good = LastGood {
             generation: book.generation.clone(),
-            overrides: self.set.clone(),
+            saved: self.clock.now(),
+            overrides: self.set.clone().into_iter().collect(),
             sources: BTreeMap::clone(&book.sources),
         };
-        if let Err(error) = store::lastgood::save(&self.own, &good) {
+        if let Err(error) = good.save(&self.own) {
             tracing::warn!(%error, "could not keep the last good book");
         }
     }

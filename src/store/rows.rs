@@ -193,6 +193,7 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
             put_attempt(conn, attempt)?;
             put_budget(conn, &attempt.check, budget)
         }
+        Row::Budget { check, budget } => put_budget(conn, check, budget),
         Row::Pause(pause) => put_pause(conn, pause.as_ref()),
         Row::Change {
             check,
@@ -342,6 +343,7 @@ pub(super) fn end_word(end: End) -> &'static str {
         End::Failed => "failed",
         End::Superseded => "superseded",
         End::Interrupted => "interrupted",
+        End::Withheld => "withheld",
         End::Would => "would",
     }
 }
@@ -352,6 +354,7 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::Rearmed => "rearmed",
         NoteKind::Escalated => "escalated",
         NoteKind::Interrupted => "interrupted",
+        NoteKind::RolledBack => "rolled_back",
     }
 }
 

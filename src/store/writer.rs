@@ -531,6 +531,7 @@ impl Batch {
 fn check_of(row: &Row) -> Option<&Name> {
     match row {
         Row::Standing { check, .. }
+        | Row::Budget { check, .. }
         | Row::Change { check, .. }
         | Row::Held { check, .. }
         | Row::Note { check, .. } => Some(check),
