@@ -1,4 +1,6 @@
 //! cli
 pub mod arguments;
 mod help;
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}
