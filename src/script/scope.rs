@@ -85,12 +85,14 @@ impl<'a> Scope<'a> {
     /// The value of a name as JSON: a fact, a `let` that was computed, a bound name, `now` or `vars`. `None` if there
     /// is none, it was not computed, or it failed.
     pub fn peek(&self, name: &str) -> Option<Value> {
+        self.glance(name).map(|value| Value::clone(&value))
+    }
+
+    /// As [`Scope::peek`], without a copy.
+    pub fn glance(&self, name: &str) -> Option<Arc<Value>> {
         match self.meaning(name)? {
-            Meaning::Value(value) => Some(Value::clone(&value)),
-            Meaning::Let(_, cells, index) => match cells.get(index)?.get()? {
-                Ok(value) => Some(Value::clone(value)),
-                Err(_) => None,
-            },
+            Meaning::Value(value) => Some(value),
+            Meaning::Let(_, cells, index) => cells.get(index)?.get()?.clone().ok(),
             Meaning::Ready(_) => None,
         }
     }
