@@ -121,10 +121,16 @@ pub fn judge(
         Ok(facts) => (facts, None),
         Err(error) => (Facts::new(), Some(error)),
     };
-    let mut scope = Scope::new(ground).facts(&facts).lets(&judging.lets);
     let kept = keep::before(judging, prior);
-    scope.bind("prev", previous(prior));
-    scope.bind("kept", Value::Object(kept.clone()));
+    let late = |name: &str| match name {
+        "prev" => Some(previous(prior)),
+        "kept" => Some(Value::Object(kept.clone())),
+        _ => None,
+    };
+    let mut scope = Scope::new(ground)
+        .facts(&facts)
+        .lets(&judging.lets)
+        .late(&late);
     let mut decided = match failed {
         Some(error) => Decided::unseen(judging, error, prior.latch),
         None => line::decide(engine, judging, &scope, prior.latch),
