@@ -135,7 +135,8 @@ impl Builder {
         let cut = bounded(&verdict.facts);
         let facts = cut.as_ref().unwrap_or(&verdict.facts);
         let next = self.last.len() as u64 + 1;
-        let last = self.last.get(&look.check);
+        let mut known = self.last.get_mut(&look.check);
+        let last = known.as_deref();
         let out = &mut self.bytes;
         match last {
             Some(last) => number(out, last.number),
@@ -169,8 +170,8 @@ impl Builder {
             verdict: verdict.clone(),
             cut,
         };
-        match self.last.get_mut(&look.check) {
-            Some(known) => *known = last,
+        match &mut known {
+            Some(known) => **known = last,
             None => drop(self.last.insert(look.check.clone(), last)),
         }
         self.previous = look.at;

@@ -38,6 +38,9 @@ const KEPT_ASIDE: usize = 3;
 /// A log is cut back to this after a checkpoint.
 const LOG_BYTES: i64 = 8 << 20;
 
+/// Memory for pages; negative means KiB.
+const CACHE_KIB: i64 = -16_384;
+
 /// (device, inode).
 type Identity = (u64, u64);
 
@@ -190,6 +193,7 @@ fn set_up(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+    conn.pragma_update(None, "cache_size", CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

@@ -36,7 +36,7 @@ const LOOKS: usize = 50_000;
 /// Rows of history kept in memory while they cannot be written.
 const ROWS: usize = 100_000;
 const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(10);
 /// What failed is tried again after this, or with the next durable write.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -388,7 +388,7 @@ impl Work {
             self.waiting = None;
             return Ok(());
         }
-        let rows = self.batch.rows.iter().chain(self.batch.standings.values());
+        let rows = self.batch.rows.iter().chain(self.batch.standings());
         let done = self.store.write_rows(rows.chain(more), durability);
         self.note(&done);
         match done {
@@ -486,6 +486,13 @@ impl Batch {
                 _ => self.rows.push_front(row),
             }
         }
+    }
+
+    /// By name, as they lie in the store: thousands in any other order would go through all its pages again and again.
+    fn standings(&self) -> impl Iterator<Item = &Row> {
+        let mut standings: Vec<(&Name, &Row)> = self.standings.iter().collect();
+        standings.sort_unstable_by_key(|(name, _)| *name);
+        standings.into_iter().map(|(_, row)| row)
     }
 
     /// Takes the rows, and the standings of their checks.
