@@ -381,7 +381,7 @@ impl Loader {
 
     /// What is on disk: a book, or all that is wrong.
     pub(super) fn load(&mut self) -> Result<(Book, Vec<Complaint>), Vec<Complaint>> {
-        let loaded = rules::load::load_again(
+        let loaded = rules::load::load(
             &self.rules,
             &self.set,
             &self.permission,
@@ -424,7 +424,6 @@ impl Loader {
         let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
         let loaded = rules::load::load_sources(
             &saved.sources,
-            "rules/",
             &set,
             &self.permission,
             &self.ground.script,
