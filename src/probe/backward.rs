@@ -139,7 +139,10 @@ mod tests {
 
     use super::*;
 
-    fn lines(bytes: &[u8], floor: u64) -> Result<(Vec<u8>, Vec<(u64, Vec<u8>)>), ReadError> {
+    /// What is not finished, and the lines with their beginnings.
+    type Lines = (Vec<u8>, Vec<(u64, Vec<u8>)>);
+
+    fn lines(bytes: &[u8], floor: u64) -> Result<Lines, ReadError> {
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(bytes).expect("written");
         let mut back = Backward::new(&file, bytes.len() as u64, floor);
@@ -153,7 +156,7 @@ mod tests {
     }
 
     /// The same by looking at all of it.
-    fn simply(bytes: &[u8]) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
+    fn simply(bytes: &[u8]) -> Lines {
         let mut found = Vec::new();
         let mut begin = 0;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

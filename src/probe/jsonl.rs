@@ -1,6 +1,6 @@
 //! `jsonl`: the end of a JSON-lines log.
 //!
-//! How the window is found stands in [`super::window`]; a running engine keeps windows in [`super::Tails`].
+//! How the window is found stands in [`super::search`]; a running engine keeps windows in [`super::Tails`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::{
     Eyes, Kind, Look, Probe, ProbeError, Workshop,
     path::{Filled, age},
+    search::{Filter, Search, Trouble},
     tails::Key,
-    window::{self, Search, Seen, Trouble},
+    window::{self, Seen},
 };
 use crate::{
     model::{
@@ -204,7 +205,7 @@ impl JsonlProbe {
             }
         });
         let search = Search {
-            filter: filter.as_ref().map(|filter| filter as &window::Filter<'_>),
+            filter: filter.as_ref().map(|filter| filter as &Filter<'_>),
             since: key.since,
             last: key.last,
             time: &key.time,
@@ -243,4 +244,135 @@ fn facts(seen: &Seen, opened: &Opened, eyes: &Eyes) -> Facts {
             "record_age_s",
             seen.newest.map_or(Value::Null, |newest| age(now, newest)),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Bench, *};
+
+    const LOG: &str = r#"{"ts": 1767716000, "msg": "complete", "orders": 1}
+{"ts": "2026-01-06T16:29:00Z", "msg": "start"}
+{"ts": "today", "_ts": 1767716990.5, "msg": "complete", "orders": 0}
+{"broken
+"#;
+
+    #[test]
+    fn sees_the_end_of_a_log() {
+        let bench = Bench::new();
+        bench.file("logs/run.jsonl", LOG, 3.0);
+        let rule = json!({"file": "logs/run.jsonl", "where": r#"r.msg == "complete""#, "last": 1});
+        assert_eq!(
+            bench.look(&KIND, rule),
+            Ok(json!({
+                "exists": true, "missing": false,
+                "records": [{"ts": "today", "_ts": 1767716990.5, "msg": "complete", "orders": 0}],
+                "count": 1, "skipped": 1, "age_s": 3.0, "record_age_s": 9.5
+            }))
+        );
+    }
+
+    #[test]
+    fn a_missing_log_is_a_fact() {
+        let rule = json!({"file": "logs/run.jsonl", "last": 1});
+        assert_eq!(
+            Bench::new().look(&KIND, rule),
+            Ok(json!({
+                "exists": false, "missing": true, "records": [], "count": 0, "skipped": 0,
+                "age_s": null, "record_age_s": null
+            }))
+        );
+    }
+
+    #[test]
+    fn time_is_read_from_the_key_that_the_rule_names() {
+        let bench = Bench::new();
+        bench.file(
+            "logs/run.jsonl",
+            "{\"at\": 1767716950, \"ts\": 1}\n{\"ts\": 1767717000}\n",
+            3.0,
+        );
+        let rule = json!({"file": "logs/run.jsonl", "since": "1m", "time": "at"});
+        let seen = bench.look(&KIND, rule).expect("seen");
+        let told = (&seen["count"], &seen["skipped"], &seen["record_age_s"]);
+        assert_eq!(told, (&json!(1), &json!(1), &json!(50.0)));
+    }
+
+    #[test]
+    fn a_running_engine_goes_on_where_it_was() {
+        let mut bench = Bench::new();
+        bench.file("logs/run.jsonl", LOG, 3.0);
+        let rule = json!({"file": "logs/${\"run\"}.jsonl", "where": "r.msg != vars.name && age(r._ts) < 60", "last": 5});
+        let young = bench.build(&KIND, rule).expect("no mistakes");
+        let rule = json!({"file": "logs/run.jsonl", "where": r#"r.get("msg", "") != "start""#, "since": "1h"});
+        let recent = bench.build(&KIND, rule).expect("no mistakes");
+        let count = |bench: &Bench| bench.look_with(&*recent).expect("seen")["count"].clone();
+        assert_eq!(count(&bench), 2);
+        bench.now = bench.now.plus(std::time::Duration::from_secs(3000));
+        assert_eq!(count(&bench), 1, "the other is too old now");
+        bench.file(
+            "logs/run.jsonl",
+            format!("{LOG}{{\"ts\": 1767719999}}\n"),
+            3.0,
+        );
+        assert_eq!(count(&bench), 2);
+        std::fs::remove_file(bench.root().join("logs/run.jsonl")).expect("removed");
+        assert_eq!(count(&bench), 0);
+        bench.file(
+            "logs/run.jsonl",
+            "{\"msg\": \"a\", \"_ts\": 1767719990}\n",
+            3.0,
+        );
+        assert_eq!(bench.look_with(&*young).expect("seen")["count"], 1);
+        bench.now = bench.now.plus(std::time::Duration::from_secs(3000));
+        assert_eq!(
+            bench.look_with(&*young).expect("seen")["count"],
+            0,
+            "judged by time"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_an_error() {
+        let bench = Bench::new();
+        bench.file("logs/run.jsonl", LOG, 3.0);
+        let fault = bench.look(
+            &KIND,
+            json!({"file": "logs/run.jsonl", "where": "r.orders > 0"}),
+        );
+        let fault = fault.expect_err("a record without orders");
+        assert!(
+            fault.starts_with("logs/run.jsonl: `where`: ") && fault.contains("orders"),
+            "{fault}"
+        );
+        let small = json!({"file": "logs/run.jsonl", "last": 9, "max_scan": 100});
+        assert!(bench.look(&KIND, small).is_err());
+        assert!(bench.look(&KIND, json!({"file": "logs"})).is_err());
+    }
+
+    #[test]
+    fn mistakes_are_found_at_load() {
+        let bench = Bench::new();
+        for (rule, codes) in [
+            (json!({"last": 1}), &["missing-key"][..]),
+            (
+                json!({"file": "/var/log/x", "last": 0}),
+                &["bad-value", "not-allowed"],
+            ),
+            (
+                json!({"file": "x", "since": "soon", "lsat": 1}),
+                &["bad-value", "unknown-key"],
+            ),
+            (json!({"file": "x", "max_scan": "much"}), &["bad-value"]),
+        ] {
+            assert_eq!(bench.codes(&KIND, rule.clone()), codes, "{rule}");
+        }
+        for filter in ["q.x == 1", "r.x ==", "status == 1"] {
+            assert!(
+                !bench
+                    .codes(&KIND, json!({"file": "x", "where": filter}))
+                    .is_empty(),
+                "{filter}"
+            );
+        }
+    }
 }

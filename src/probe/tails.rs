@@ -130,3 +130,77 @@ fn is_same(one: &Ground, other: &Ground) -> bool {
     let env = Arc::ptr_eq(&one.env, &other.env) || one.env.listed == other.env.listed;
     vars && env
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(path: &str, filter: Option<&str>) -> Key {
+        Key {
+            path: path.to_owned(),
+            filter: filter.map(Into::into),
+            since: None,
+            last: Some(1),
+            time: Arc::new([]),
+            max_scan: 1,
+        }
+    }
+
+    fn is_kept(tails: &Tails, key: &Key, ground: &Ground) -> bool {
+        tails.with(key, ground, |kept| kept.is_some())
+    }
+
+    fn keep(tails: &Tails, key: &Key, weight: u64) {
+        tails.with(key, &Ground::default(), |kept| {
+            *kept = Some(Window::weighing(weight))
+        });
+    }
+
+    #[test]
+    fn each_key_has_its_own_and_the_oldest_go_first() {
+        let tails = Tails::default();
+        let ground = Ground::default();
+        let [a, b, c] = ["a", "b", "c"].map(|path| key(path, None));
+        keep(&tails, &a, MOST_BYTES / 2);
+        keep(&tails, &b, MOST_BYTES / 2);
+        assert!(is_kept(&tails, &a, &ground) && is_kept(&tails, &b, &ground));
+        assert!(!is_kept(&tails, &key("a", Some("true")), &ground));
+        assert!(is_kept(&tails, &a, &ground));
+        keep(&tails, &c, MOST_BYTES / 2);
+        assert!(!is_kept(&tails, &b, &ground));
+        assert!(is_kept(&tails, &a, &ground) && is_kept(&tails, &c, &ground));
+        for number in 0..MOST_WINDOWS + 10 {
+            keep(&tails, &key(&number.to_string(), None), 1);
+        }
+        assert_eq!(tails.shelf().places.len(), MOST_WINDOWS);
+        assert_eq!(tails.shelf().bytes, MOST_WINDOWS as u64);
+    }
+
+    #[test]
+    fn with_other_vars_lines_are_judged_anew() {
+        let tails = Tails::default();
+        let key = key("a", Some("r.x == vars.x"));
+        let other = Ground {
+            vars: Arc::new([("x".to_owned(), 1.into())].into_iter().collect()),
+            ..Ground::default()
+        };
+        keep(&tails, &key, 1);
+        assert!(is_kept(&tails, &key, &Ground::default()));
+        assert!(!is_kept(&tails, &key, &other));
+    }
+
+    #[test]
+    fn one_in_use_is_not_waited_for() {
+        let tails = Tails::default();
+        let key = key("a", None);
+        keep(&tails, &key, 1);
+        tails.with(&key, &Ground::default(), |outer| {
+            assert!(outer.is_some());
+            assert!(
+                !is_kept(&tails, &key, &Ground::default()),
+                "another looks afresh meanwhile"
+            );
+        });
+        assert!(is_kept(&tails, &key, &Ground::default()));
+    }
+}

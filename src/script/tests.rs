@@ -20,6 +20,7 @@ fn facts() -> Facts {
         "nothing": null,
         "list": [3, 1, 2],
         "empty": [],
+        "prev": {"let": {"avg": 1.5}},
         "doc": {"base": 2.7, "canary": 2.9, "none": null, "len": 9, "deep": {"list": [{"a": 1}, {"a": 2}]}},
         "records": [
             {"score": 1.0, "ok": true, "kind": "a", "tags": [1, 2]},
@@ -672,6 +673,8 @@ fn texts() {
             "LOAD 9: a text stands in double quotes (write \"…\" instead of '…')",
         ),
         ("type_of(doc)", "\"map\""),
+        ("prev.let.avg", "1.5"),
+        ("prev?.let.avg", "1.5"),
         (
             "[type_of(list), type_of(name), type_of(n), type_of(age_s), type_of(exists), type_of(nothing), type_of(#{}), type_of([])]",
             "[\"array\",\"string\",\"int\",\"float\",\"bool\",\"()\",\"map\",\"array\"]",
