@@ -178,6 +178,10 @@ fn repairs(checks: &[CheckAnswer]) -> Vec<String> {
         found.count()
     };
     let is = |decided| move |repair: &RemediationAnswer| repair.decision == decided;
+    let is_held = |repair: &RemediationAnswer| {
+        let by = repair.held_by.as_deref();
+        repair.decision == Decided::Held && !matches!(by, Some("look_only" | "no_target"))
+    };
     let verified =
         number(&|repair| repair.decision == Decided::Repaired && repair.verified == Some(true));
     let open = number(&is(Decided::Repaired)) - verified;

@@ -20,6 +20,7 @@ use crate::{
         status::Status,
         step::Outcome,
     },
+    rules::complaint::{self, Complaint},
 };
 
 /// Width of `CRITICAL`.
@@ -83,8 +84,8 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             complaints: all,
         } => {
             let said = format!(
-                "{} in the rules on disk: generation {generation} keeps running",
-                text::count(all.len(), "mistake")
+                "the rules on disk have mistakes ({}): generation {generation} keeps running",
+                complaint::summary(all)
             );
             let head = whole(Tone::Bad, "refused", &said);
             format!("{head}{}", indented(&complaints(all, style), 2))
@@ -209,12 +210,12 @@ pub fn json(news: &News, now: Moment) -> Value {
             changes,
             warnings,
         } => json!({
-            "news": "reloaded", "generation": generation, "changes": changes, "warnings": warnings,
+            "news": "reloaded", "generation": generation, "changes": changes, "warnings": machine(warnings),
         }),
         News::Refused {
             generation,
             complaints,
-        } => json!({"news": "refused", "generation": generation, "complaints": complaints}),
+        } => json!({"news": "refused", "generation": generation, "complaints": machine(complaints)}),
         News::Paused(pause) => json!({
             "news": "paused",
             "paused": pause.is_some(),
@@ -231,6 +232,10 @@ pub fn json(news: &News, now: Moment) -> Value {
         map.insert("now".to_owned(), json!(now.seconds()));
     }
     value
+}
+
+fn machine(complaints: &[Complaint]) -> Vec<Value> {
+    complaints.iter().map(Complaint::to_json).collect()
 }
 
 /// An attempt for readers outside: without what undoing needs.
@@ -356,7 +361,7 @@ pub(crate) mod samples {
             },
             News::Refused {
                 generation: "0a1b2c3d4e5f".to_owned(),
-                complaints: vec![complaint(Severity::Error, 3, 3)],
+                complaints: vec![complaint(Severity::Error, 3, 5)],
             },
             News::Paused(Some(Pause {
                 at: NOON,
