@@ -112,7 +112,11 @@ mod tests {
     fn the_check_stands_as_its_type_says() {
         let schema = rules();
         let check = &schema["$defs"]["CheckRule"];
-        insta::assert_json_snapshot!(check["required"], @r#"null"#);
+        insta::assert_json_snapshot!(check["required"], @r#"
+        [
+          "name"
+        ]
+        "#);
         insta::assert_json_snapshot!(check["properties"]["threshold"], @r##"
         {
           "description": "What is bad.",
