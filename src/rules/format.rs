@@ -274,7 +274,7 @@ pub enum LevelForm {
 #[serde(untagged)]
 pub enum MessageForm {
     All(Text),
-    Each(MessagesRule),
+    Each(Box<MessagesRule>),
 }
 
 /// One status for whatever fails, or one for each.

@@ -67,7 +67,7 @@ pub fn file_of(lines: &str) -> String {
     for line in lines.lines() {
         text.push_str(&format!("    {line}\n"));
     }
-    if !lines.contains("threshold") {
+    if !lines.contains("threshold:") {
         text.push_str("    threshold: { critical: missing }\n");
     }
     text
