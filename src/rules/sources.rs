@@ -71,7 +71,7 @@ pub fn read(dir: &Path, prefix: &str) -> (Sources, Vec<Complaint>) {
         ..
     } = finder;
     if files.len() > MOST_FILES || entries > MOST_ENTRIES {
-        complaints.push(whole(
+        complaints.push(about_dir(
             prefix,
             "too-many-files",
             format!("more than {MOST_FILES} rule files"),
@@ -93,7 +93,7 @@ pub fn read(dir: &Path, prefix: &str) -> (Sources, Vec<Complaint>) {
     }
     if bytes > MOST_BYTES {
         let message = format!("the rule files hold more than {} MiB", MOST_BYTES >> 20);
-        complaints.push(whole(prefix, "too-many-bytes", message));
+        complaints.push(about_dir(prefix, "too-many-bytes", message));
         sources.clear();
     }
     (sources, complaints)
@@ -217,7 +217,7 @@ pub fn about_file(file: String, code: &'static str, message: String) -> Complain
     }
 }
 
-fn whole(prefix: &str, code: &'static str, message: String) -> Complaint {
+fn about_dir(prefix: &str, code: &'static str, message: String) -> Complaint {
     about_file(prefix.to_owned(), code, message)
 }
 
