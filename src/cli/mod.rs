@@ -3,8 +3,8 @@ pub mod arguments;
 mod help;
 mod outcome;
 mod screen;
-mod site;
 pub mod show;
+mod site;
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }

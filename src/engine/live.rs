@@ -301,15 +301,19 @@ async fn forward(
     }
 }
 
-/// Forgets what is older than `keep` says, a little at a time.
+/// Forgets what is older than `keep` says, a little at a time and as often as it takes.
 async fn tidy(writer: Writer, clock: Arc<dyn Clock>, keep: Keep) {
     loop {
         crate::clock::sleep(Duration::from_secs(600)).await;
-        let (now, keep) = (clock.now(), keep.clone());
-        match writer.ask(move |store| store.prune(now, &keep)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) | Err(error) => {
-                tracing::warn!(error = %error.chain(), "could not forget old history");
+        loop {
+            let (now, keep) = (clock.now(), keep.clone());
+            match writer.ask(move |store| store.prune(now, &keep)).await {
+                Ok(Ok(pruned)) if pruned.more => {}
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) | Err(error) => {
+                    tracing::warn!(error = %error.chain(), "could not forget old history");
+                    break;
+                }
             }
         }
     }
@@ -422,12 +426,8 @@ impl Loader {
             }
         };
         let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
-        let loaded = rules::load::load_sources(
-            &saved.sources,
-            &set,
-            &self.permission,
-            &self.ground.script,
-        );
+        let loaded =
+            rules::load::load_sources(&saved.sources, &set, &self.permission, &self.ground.script);
         match loaded.book {
             Some(book) => Ok(Loaded {
                 notes: vec![format!(
