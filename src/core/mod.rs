@@ -1,1 +1,409 @@
-//! core
+//! The state machine: inputs in, outputs out. It does no I/O and knows no clock.
+//!
+//! [`Core::step`] is its only entry. Live, dry run, rule test, replay and restart are *drivers*: they perform outputs
+//! and return inputs, and differ in the hands and eyes they have. It owns the agenda (`agenda`), the standings
+//! (`looking`), the attempts (`repairing`), the rounds (`round`), and what a reload changes (`reload`).
+
+mod agenda;
+mod looking;
+mod reload;
+mod repairing;
+mod round;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::model::{
+    Generation, Name,
+    attempt::{Attempt, AttemptId, Row, Saved},
+    moment::Moment,
+    outline::{CheckOutline, Outline},
+    report::{Reason, Report, Round, Ticket},
+    standing::{Budget, HeldBy, Pause, Prior, Standing},
+    step::Receipt,
+    verdict::Verdict,
+};
+
+use agenda::Agenda;
+
+/// A clock that goes back by less than this many milliseconds is taken to stand still.
+const JITTER: i64 = 1_000;
+
+/// What drivers tell the core.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed; whatever is due by `now` is done.
+    Tick,
+    /// A look is judged.
+    Looked {
+        ticket: Ticket,
+        verdict: Arc<Verdict>,
+    },
+    /// The intent of this attempt is on disk.
+    Durable(AttemptId),
+    /// Its intent could not be written: nothing will be done.
+    NotDurable(AttemptId),
+    /// A rung was done, with one receipt for each step that was tried. A failed step ends its rung.
+    Acted {
+        attempt: AttemptId,
+        receipts: Vec<Receipt>,
+    },
+    /// Looking at the targets showed that nothing may or need be done; nothing was.
+    Withheld {
+        attempt: AttemptId,
+        by: HeldBy,
+    },
+    RolledBack {
+        attempt: AttemptId,
+        receipts: Vec<Receipt>,
+    },
+    Reload(Arc<Outline>),
+    /// A file below the root changed, appeared or vanished (path relative to the root).
+    FileChanged(String),
+    /// Posted to the API or raised by a step.
+    Event(String),
+    Command(Command),
+    /// The wall clock jumped, or the machine slept, by so many milliseconds. Agenda and deadlines move along.
+    Jumped(i64),
+}
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    Pause(Pause),
+    Resume,
+    /// Looks at these checks now, each judged by this look alone.
+    Round {
+        id: u64,
+        checks: Vec<Name>,
+        /// Repairs included.
+        fix: bool,
+        /// How long to wait for verification.
+        wait: Duration,
+    },
+    Investigate {
+        id: u64,
+        name: Name,
+        cause: Option<String>,
+        wait: Duration,
+    },
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    Look(Asked),
+    Persist(Row),
+    /// Write durably, then answer [`Input::Durable`] or [`Input::NotDurable`].
+    PersistThenTell(Row, AttemptId),
+    /// Plan, prepare and do this rung. Emitted only after `Durable`.
+    Act(Arc<Attempt>),
+    /// Undo what these attempts did, newest first, and answer `RolledBack`.
+    RollBack {
+        attempt: AttemptId,
+        climbed: Vec<AttemptId>,
+    },
+    Report(Report),
+    /// An attempt ended, with the verdict that showed it where there is one.
+    Ended {
+        attempt: Arc<Attempt>,
+        verdict: Option<Arc<Verdict>>,
+    },
+    RoundDone(Round),
+    /// Its answer is no longer wanted.
+    Abandon(Ticket),
+}
+
+/// A look to be taken.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub ticket: Ticket,
+    pub check: Name,
+    pub generation: Generation,
+    pub reason: Reason,
+    /// The attempt to verify: its frozen plan says what proves it.
+    pub verify: Option<AttemptId>,
+    /// Whether `keep` is evaluated.
+    pub keep: bool,
+    pub prior: Arc<Prior>,
+}
+
+/// The state machine. Cloning it gives a dry run its own world.
+#[derive(Clone, Debug)]
+pub struct Core {
+    now: Moment,
+    outline: Arc<Outline>,
+    agenda: Agenda,
+    checks: HashMap<Name, Check>,
+    budgets: BTreeMap<Name, Budget>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    proofs: BTreeMap<AttemptId, repairing::Proof>,
+    flights: HashMap<Ticket, Flight>,
+    rounds: BTreeMap<u64, round::Open>,
+    /// What looks and events set off, by check, file and event name.
+    wires: Wires,
+    pause: Option<Pause>,
+    jumped: Option<Moment>,
+    next_ticket: Ticket,
+    next_attempt: AttemptId,
+    next_epoch: u64,
+    next_round: u64,
+    missed: u64,
+}
+
+/// A check with what is remembered of it.
+#[derive(Clone, Debug)]
+struct Check {
+    outline: Arc<CheckOutline>,
+    /// Another one for every time its name appears: answers to a predecessor are not taken for its own.
+    epoch: u64,
+    phase: Duration,
+    standing: Standing,
+    flight: Option<Ticket>,
+    /// Asked for while a look was under way: the next one starts when that ends.
+    wanted: Option<Wish>,
+    attempt: Option<AttemptId>,
+    /// The round for which a held rung waits, with its time.
+    retry: Option<(Moment, Option<u64>)>,
+}
+
+/// Why a look is taken; several wishes are served by one look.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Wish {
+    slot: bool,
+    event: bool,
+    verify: BTreeSet<AttemptId>,
+    rounds: BTreeSet<u64>,
+}
+
+impl Wish {
+    fn merge(&mut self, other: Wish) {
+        self.slot |= other.slot;
+        self.event |= other.event;
+        self.verify.extend(other.verify);
+        self.rounds.extend(other.rounds);
+    }
+
+    fn reason(&self) -> Reason {
+        if !self.verify.is_empty() {
+            Reason::Verify
+        } else if !self.rounds.is_empty() {
+            Reason::Round
+        } else if self.event {
+            Reason::Event
+        } else {
+            Reason::Slot
+        }
+    }
+}
+
+/// A look under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    check: Name,
+    epoch: u64,
+    wish: Wish,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Wires {
+    checks: HashMap<Name, Vec<(Target, Vec<crate::model::status::Status>)>>,
+    files: HashMap<String, Vec<Target>>,
+    events: HashMap<String, Vec<Target>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Target {
+    Check(Name),
+    Investigation(Name),
+}
+
+impl Core {
+    /// Goes on from what a store gave back. Open attempts whose outcome nobody knows are only looked at again.
+    pub fn start(outline: Arc<Outline>, saved: Saved, now: Moment, out: &mut Vec<Output>) -> Core {
+        let mut core = Core {
+            now,
+            outline: Arc::new(Outline::default()),
+            agenda: Agenda::default(),
+            checks: HashMap::new(),
+            budgets: saved.budgets.into_iter().collect(),
+            attempts: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            flights: HashMap::new(),
+            rounds: BTreeMap::new(),
+            wires: Wires::default(),
+            pause: saved.pause,
+            jumped: None,
+            next_ticket: 1,
+            next_attempt: saved.next_attempt.max(1),
+            next_epoch: 1,
+            next_round: 1 << 32,
+            missed: 0,
+        };
+        let standings: HashMap<Name, Standing> = saved.standings.into_iter().collect();
+        core.adopt(outline, standings, out);
+        core.take_up(saved.attempts, out);
+        core
+    }
+
+    /// The only entry.
+    pub fn step(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
+        let back = self.now.0 - now.0;
+        match input {
+            Input::Jumped(by) => self.shift(by),
+            _ if back > JITTER => self.shift(-back),
+            _ => {}
+        }
+        self.now = if back > JITTER {
+            now
+        } else {
+            now.max(self.now)
+        };
+        match input {
+            Input::Tick => self.tick(out),
+            Input::Looked { ticket, verdict } => self.looked(ticket, verdict, out),
+            Input::Durable(attempt) => self.durable(attempt, out),
+            Input::NotDurable(attempt) => self.withheld(attempt, HeldBy::Store, out),
+            Input::Acted { attempt, receipts } => self.acted(attempt, receipts, out),
+            Input::Withheld { attempt, by } => self.withheld(attempt, by, out),
+            Input::RolledBack { attempt, receipts } => self.rolled_back(attempt, receipts, out),
+            Input::Reload(outline) => self.reload(outline, out),
+            Input::FileChanged(file) => {
+                let targets = self.wires.files.get(&file).cloned();
+                self.set_off(targets.unwrap_or_default(), out);
+            }
+            Input::Event(event) => {
+                let targets = self.wires.events.get(&event).cloned();
+                self.set_off(targets.unwrap_or_default(), out);
+            }
+            Input::Command(command) => self.command(command, out),
+            Input::Jumped(_) => {}
+        }
+    }
+
+    /// The same world with nothing under way and nothing to come: looks only when a round asks. For a dry run.
+    pub fn at_rest(&self) -> Core {
+        let mut core = self.clone();
+        core.agenda = Agenda::default();
+        core.flights.clear();
+        core.rounds.clear();
+        core.wires = Wires::default();
+        core.outline = Arc::new(core.outline.at_rest());
+        for (name, check) in &mut core.checks {
+            check.flight = None;
+            check.wanted = None;
+            check.retry = None;
+            if let Some(outline) = core.outline.checks.get(name) {
+                check.outline = outline.clone();
+            }
+        }
+        core
+    }
+
+    fn command(&mut self, command: Command, out: &mut Vec<Output>) {
+        match command {
+            Command::Pause(pause) => {
+                self.pause = Some(pause.clone());
+                out.push(Output::Persist(Row::Pause(Some(pause))));
+            }
+            Command::Resume => {
+                self.pause = None;
+                out.push(Output::Persist(Row::Pause(None)));
+            }
+            Command::Round {
+                id,
+                checks,
+                fix,
+                wait,
+            } => self.begin_round(id, None, checks, fix, wait, out),
+            Command::Investigate {
+                id,
+                name,
+                cause,
+                wait,
+            } => self.investigate(id, name, cause, wait, out),
+        }
+    }
+
+    /// When the core next wants a `Tick`.
+    pub fn next_due(&mut self) -> Option<Moment> {
+        self.agenda.next()
+    }
+
+    pub fn outline(&self) -> &Arc<Outline> {
+        &self.outline
+    }
+
+    pub fn standing(&self, check: &str) -> Option<&Standing> {
+        self.checks.get(check).map(|check| &check.standing)
+    }
+
+    /// Standings in the order of names.
+    pub fn standings(&self) -> impl Iterator<Item = (&Name, &Standing)> {
+        self.outline
+            .checks
+            .keys()
+            .filter_map(|name| Some((name, &self.checks.get(name)?.standing)))
+    }
+
+    pub fn budget(&self, check: &str) -> Option<&Budget> {
+        self.budgets.get(check)
+    }
+
+    /// Open attempts, oldest first.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.values()
+    }
+
+    pub fn pause(&self) -> Option<&Pause> {
+        self.pause
+            .as_ref()
+            .filter(|pause| crate::guard::pauses(pause, self.now))
+    }
+
+    /// What would hold a remediation of this check at `now`, and until when.
+    pub fn would_hold(&self, name: &Name, now: Moment) -> Option<(HeldBy, Option<Moment>)> {
+        let check = self.checks.get(name)?;
+        let remediation = check.remediation()?;
+        let budget = self.budgets.get(name).cloned().unwrap_or_default();
+        let ruling = crate::guard::decide(crate::guard::Request {
+            now,
+            guard: &remediation.guard,
+            budget: &budget,
+            pause: self.pause.as_ref(),
+            in_flight: check.attempt.is_some(),
+            rung: self.next_rung(name, remediation),
+            jumped: self.jumped,
+        });
+        match ruling {
+            crate::guard::Ruling::Held { by, until } => Some((by, until)),
+            crate::guard::Ruling::Go { .. } => None,
+        }
+    }
+
+    /// Slots that came while their check was still being looked at, or while nobody ticked.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Whether nothing is under way: no look, no attempt that has yet to act, no round.
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.rounds.is_empty()
+    }
+
+    /// A number for a round, never given before.
+    pub fn new_round(&mut self) -> u64 {
+        self.next_round += 1;
+        self.next_round
+    }
+}
+
+impl Check {
+    fn remediation(&self) -> Option<&Arc<crate::model::outline::RemediationOutline>> {
+        self.outline.remediation.as_ref()
+    }
+}

@@ -39,11 +39,32 @@ pub struct Attempt {
     pub trial: bool,
     /// The round (a `check` command, an investigation) that asked for it.
     pub round: Option<u64>,
+    /// What withheld it, when it ended so.
+    #[serde(default)]
+    pub withheld: Option<HeldBy>,
 }
 
 impl Attempt {
     pub fn is_open(&self) -> bool {
         !matches!(self.phase, Phase::Ended { .. })
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<End> {
+        match self.phase {
+            Phase::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Whether a rung's steps all went through (not yet whether they helped).
+    pub fn was_done(&self) -> bool {
+        use super::step::Outcome;
+        !self.receipts.is_empty()
+            && self
+                .receipts
+                .iter()
+                .all(|receipt| receipt.outcome == Outcome::Done)
     }
 }
 
@@ -66,6 +87,8 @@ pub enum Phase {
     Verifying {
         until: Moment,
     },
+    /// The ladder is exhausted and what it did is being undone.
+    RollingBack,
     /// The engine died between intent and outcome: only looked at again.
     Interrupted {
         until: Moment,
@@ -74,6 +97,28 @@ pub enum Phase {
         at: Moment,
         end: End,
     },
+}
+
+impl Phase {
+    /// Until when this phase lasts, where it has an end.
+    pub fn until(&self) -> Option<Moment> {
+        match self {
+            Phase::Settling { until }
+            | Phase::Verifying { until }
+            | Phase::Interrupted { until } => Some(*until),
+            Phase::Intended | Phase::Acting | Phase::RollingBack | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Moves its end by so many milliseconds, when the clock jumped.
+    pub fn shift(&mut self, by: i64) {
+        if let Phase::Settling { until }
+        | Phase::Verifying { until }
+        | Phase::Interrupted { until } = self
+        {
+            until.0 = until.0.saturating_add(by);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,6 +130,8 @@ pub enum End {
     Superseded,
     /// Interrupted, and the check was not OK when looked at again.
     Interrupted,
+    /// Nothing was done: a guard held it at the last moment, or there was nothing to do.
+    Withheld,
     /// Prepared by dry hands; nothing was done, so there is nothing to verify.
     Would,
 }
@@ -104,6 +151,11 @@ pub enum Row {
     /// A later phase of an attempt.
     Attempt {
         attempt: Attempt,
+        budget: Budget,
+    },
+    /// A ladder's position or cooldown changed without an attempt.
+    Budget {
+        check: Name,
         budget: Budget,
     },
     Change {
@@ -137,6 +189,7 @@ pub enum NoteKind {
     Quarantined,
     Rearmed,
     Escalated,
+    RolledBack,
     Interrupted,
 }
 

@@ -15,6 +15,20 @@ pub struct Outline {
     pub investigations: BTreeMap<Name, Arc<InvestigationOutline>>,
 }
 
+impl Outline {
+    /// The same checks without triggers: nothing is looked at unless a round asks. For one-off commands.
+    pub fn at_rest(&self) -> Outline {
+        let mut outline = self.clone();
+        for check in outline.checks.values_mut() {
+            Arc::make_mut(check).trigger = Trigger::default();
+        }
+        for investigation in outline.investigations.values_mut() {
+            Arc::make_mut(investigation).trigger = Trigger::default();
+        }
+        outline
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct CheckOutline {
     pub name: Name,

@@ -63,6 +63,17 @@ pub enum Decision {
     },
 }
 
+/// A finished round: checks looked at together because a person, a step or an investigation asked.
+#[derive(Clone, Debug)]
+pub struct Round {
+    pub id: u64,
+    pub began: Moment,
+    pub ended: Moment,
+    /// The investigation it was, and the cause if one was given; `None` for a plain round.
+    pub investigation: Option<(Name, Option<String>)>,
+    pub outcomes: Vec<Outcome>,
+}
+
 /// One check of a finished round.
 #[derive(Clone, Debug)]
 pub struct Outcome {

@@ -15,6 +15,8 @@ pub struct Standing {
     pub message: String,
     /// Since when `status` has stood.
     pub since: Moment,
+    /// Since when there has been no OK look; UNKNOWN does not end it. Recovery time runs from here.
+    pub bad_since: Option<Moment>,
     pub looked: Option<Moment>,
     /// The last looks by themselves, oldest first, at most as many as `for: k of n` needs.
     pub recent: Vec<Status>,
@@ -25,6 +27,24 @@ pub struct Standing {
     pub prior: Arc<Prior>,
     /// What held its remediation at the last look, if anything did.
     pub held_by: Option<HeldBy>,
+}
+
+impl Standing {
+    /// Before the first look.
+    pub fn unseen(now: Moment) -> Standing {
+        Standing {
+            status: Status::Unknown,
+            message: "not looked at yet".to_owned(),
+            since: now,
+            bad_since: None,
+            looked: None,
+            recent: Vec::new(),
+            good: 0,
+            streak: 0,
+            prior: Arc::new(Prior::default()),
+            held_by: None,
+        }
+    }
 }
 
 /// What judging needs to know of the look before.
@@ -47,6 +67,14 @@ pub struct Budget {
     pub rested: Option<Moment>,
     /// Unverified repairs in a row.
     pub unverified: u32,
+    /// When the last unverified one ended; the backoff runs from here.
+    pub failed: Option<Moment>,
+    /// The rung a ladder under way comes to next; 0 when none is.
+    pub rung: usize,
+    /// Hash of the ladder that `rung` belongs to.
+    pub ladder: String,
+    /// The attempts of the ladder under way, oldest first: what a rollback undoes.
+    pub climbed: Vec<u64>,
     /// Since when the remediation is quarantined, if it is.
     pub quarantined: Option<Moment>,
 }

@@ -82,7 +82,7 @@ pub(super) fn count(tallies: &mut Tallies, climb: &Climb, now: Moment) {
     let end = climb.end.as_ref().filter(|(_, at)| *at <= now);
     let word = end.map(|(word, _)| word.as_str());
     // What dry hands prepared is no attempt.
-    if climb.begun > now || word == Some("would") {
+    if climb.begun > now || matches!(word, Some("would" | "withheld")) {
         return;
     }
     let kinds = std::iter::once("").chain(climb.kinds.iter().map(String::as_str));

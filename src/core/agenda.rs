@@ -1,0 +1,164 @@
+//! The agenda: what is to happen when.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use super::{Core, Output, Wish};
+use crate::{
+    model::{Name, attempt::AttemptId, moment::Moment, report::Ticket},
+    trigger,
+};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<(Moment, u64, Alarm)>>,
+    sequence: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    /// A slot of the check of this epoch.
+    Due(Name, u64),
+    /// The look should have answered.
+    Deadline(Ticket),
+    /// Look whether the repair helped.
+    Wake(AttemptId),
+    /// A rung that a guard held for some seconds may be tried again.
+    Retry(Name, u64),
+    RoundOver(u64),
+    /// A slot of an investigation with this interval.
+    Inquiry(Name, Duration),
+}
+
+impl Agenda {
+    pub(super) fn add(&mut self, at: Moment, alarm: Alarm) {
+        self.sequence += 1;
+        self.heap.push(Reverse((at, self.sequence, alarm)));
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    fn pop(&mut self, now: Moment) -> Option<(Moment, Alarm)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((at, _, alarm))| (at, alarm))
+    }
+
+    /// Moves everything by so many milliseconds.
+    fn shift(&mut self, by: i64) {
+        let moved = std::mem::take(&mut self.heap);
+        self.heap = moved
+            .into_iter()
+            .map(|Reverse((at, sequence, alarm))| {
+                Reverse((Moment(at.0.saturating_add(by)), sequence, alarm))
+            })
+            .collect();
+    }
+}
+
+impl Core {
+    /// Everything that was due by now. Alarms added meanwhile wait for the next tick, so this ends.
+    pub(super) fn tick(&mut self, out: &mut Vec<Output>) {
+        let mut due = Vec::new();
+        while let Some(alarm) = self.agenda.pop(self.now) {
+            due.push(alarm);
+        }
+        for (at, alarm) in due {
+            self.ring(at, alarm, out);
+        }
+    }
+
+    fn ring(&mut self, at: Moment, alarm: Alarm, out: &mut Vec<Output>) {
+        match alarm {
+            Alarm::Due(name, epoch) => self.due(at, &name, epoch, out),
+            Alarm::Deadline(ticket) => self.overdue(ticket, out),
+            Alarm::Wake(attempt) => self.wake(attempt, out),
+            Alarm::Retry(name, epoch) => self.retry(&name, epoch, out),
+            Alarm::RoundOver(round) => self.round_over(round, out),
+            Alarm::Inquiry(name, every) => self.inquire(&name, every, out),
+        }
+    }
+
+    fn due(&mut self, slot: Moment, name: &Name, epoch: u64, out: &mut Vec<Output>) {
+        let Some(check) = self.checks.get(name).filter(|check| check.epoch == epoch) else {
+            return;
+        };
+        let Some(every) = check.outline.trigger.every else {
+            // Set off by events only: looked at once when it is new, so that it has a status.
+            if !check.outline.trigger.events.is_empty() && check.flight.is_none() {
+                let wish = Wish {
+                    event: true,
+                    ..Wish::default()
+                };
+                self.want(name, wish, out);
+            }
+            return;
+        };
+        let next = trigger::next_slot(every, check.phase, self.now);
+        self.missed += trigger::missed(every, slot, self.now);
+        if check.flight.is_some() {
+            self.missed += 1; // a check never runs twice at the same time, and what it missed is not replayed
+        } else {
+            let wish = Wish {
+                slot: true,
+                ..Wish::default()
+            };
+            self.want(name, wish, out);
+        }
+        self.agenda.add(next, Alarm::Due(name.clone(), epoch));
+    }
+
+    /// Plans the slots of a check that is new or whose trigger changed. With `at_once` its first look is now.
+    pub(super) fn plan_slots(&mut self, name: &Name, at_once: bool) {
+        let Some(check) = self.checks.get(name) else {
+            return;
+        };
+        let epoch = check.epoch;
+        let slot = match check.outline.trigger.every {
+            _ if at_once => Some(self.now),
+            Some(every) => Some(trigger::next_slot(every, check.phase, self.now)),
+            None => None,
+        };
+        if let Some(slot) = slot {
+            self.agenda.add(slot, Alarm::Due(name.clone(), epoch));
+        }
+    }
+
+    /// The clock jumped: deadlines and waits move along, slots stay on their grid.
+    pub(super) fn shift(&mut self, by: i64) {
+        if by == 0 {
+            return;
+        }
+        self.agenda.shift(by);
+        self.now = Moment(self.now.0.saturating_add(by));
+        self.jumped = Some(self.now);
+        let names: BTreeSet<Name> = self.checks.keys().cloned().collect();
+        for name in names {
+            if let Some(check) = self.checks.get_mut(&name) {
+                self.next_epoch += 1;
+                let old = std::mem::replace(&mut check.epoch, self.next_epoch);
+                let new = check.epoch;
+                if let Some(flight) = check
+                    .flight
+                    .and_then(|ticket| self.flights.get_mut(&ticket))
+                    && flight.epoch == old
+                {
+                    flight.epoch = new;
+                }
+            }
+            self.plan_slots(&name, false);
+        }
+        for attempt in self.attempts.values_mut() {
+            attempt.phase.shift(by);
+        }
+    }
+
+    /// A late margin for drivers that keep the deadline themselves and judge what it means.
+    pub(super) const MARGIN: Duration = Duration::from_secs(2);
+}

@@ -1,0 +1,205 @@
+//! Another book: unchanged checks keep their standing, timers and phase; a changed one inherits its standing and is
+//! looked at at once; a repair under way finishes its rung by its own plan.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{Check, Core, Output, Target, Wires, agenda::Alarm};
+use crate::{
+    model::{
+        Name,
+        attempt::{End, Phase},
+        outline::{CheckOutline, EventTrigger, Outline, Trigger},
+        standing::Standing,
+    },
+    trigger,
+};
+
+impl Core {
+    pub(super) fn reload(&mut self, outline: Arc<Outline>, out: &mut Vec<Output>) {
+        self.adopt(outline, HashMap::new(), out);
+    }
+
+    pub(super) fn adopt(
+        &mut self,
+        outline: Arc<Outline>,
+        mut standings: HashMap<Name, Standing>,
+        out: &mut Vec<Output>,
+    ) {
+        let old = std::mem::replace(&mut self.outline, outline.clone());
+        self.wires = wires(&outline);
+        let gone: Vec<Name> = self
+            .checks
+            .keys()
+            .filter(|name| !outline.checks.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.remove(&name, out);
+        }
+        for (name, check) in &outline.checks {
+            match self.checks.get(name) {
+                None => {
+                    let standing = standings.remove(name);
+                    self.add(name, check, standing);
+                }
+                Some(known) if known.outline.fingerprint != check.fingerprint => {
+                    self.change(name, check, out);
+                }
+                Some(_) => {
+                    if let Some(known) = self.checks.get_mut(name) {
+                        known.outline = check.clone();
+                    }
+                }
+            }
+        }
+        self.plan_investigations(&old);
+    }
+
+    fn add(&mut self, name: &Name, outline: &Arc<CheckOutline>, standing: Option<Standing>) {
+        self.next_epoch += 1;
+        let check = Check {
+            phase: trigger::phase(name, &outline.trigger),
+            outline: outline.clone(),
+            epoch: self.next_epoch,
+            standing: standing.unwrap_or_else(|| Standing::unseen(self.now)),
+            flight: None,
+            wanted: None,
+            attempt: None,
+            retry: None,
+        };
+        self.checks.insert(name.clone(), check);
+        self.plan_slots(name, true);
+    }
+
+    /// A look under way was begun by the old book: it is dropped, and what it was for is looked at by the new one.
+    fn change(&mut self, name: &Name, outline: &Arc<CheckOutline>, out: &mut Vec<Output>) {
+        self.next_epoch += 1;
+        let epoch = self.next_epoch;
+        let Some(check) = self.checks.get_mut(name) else {
+            return;
+        };
+        check.outline = outline.clone();
+        check.phase = trigger::phase(name, &outline.trigger);
+        check.epoch = epoch;
+        let mut wish = check.wanted.take();
+        if let Some(ticket) = check.flight.take()
+            && let Some(flight) = self.flights.remove(&ticket)
+        {
+            out.push(Output::Abandon(ticket));
+            wish.get_or_insert_default().merge(flight.wish);
+        }
+        if let Some((until, _)) = check.retry {
+            self.agenda.add(until, Alarm::Retry(name.clone(), epoch));
+        }
+        match wish {
+            Some(mut wish) => {
+                wish.event = true;
+                self.plan_slots(name, false);
+                self.want(name, wish, out);
+            }
+            None => self.plan_slots(name, true),
+        }
+    }
+
+    fn remove(&mut self, name: &Name, out: &mut Vec<Output>) {
+        let Some(check) = self.checks.remove(name) else {
+            return;
+        };
+        if let Some(ticket) = check.flight {
+            self.flights.remove(&ticket);
+            out.push(Output::Abandon(ticket));
+        }
+        if let Some(id) = check.attempt {
+            let acting = self
+                .attempts
+                .get(&id)
+                .is_some_and(|attempt| matches!(attempt.phase, Phase::Acting | Phase::RollingBack));
+            if !acting {
+                self.end(id, End::Superseded, None, out); // while acting: when its receipts are there
+            }
+        }
+        let proofs: Vec<_> = self.proofs.keys().copied().collect();
+        for id in proofs {
+            self.forget_witness(id, name, out);
+        }
+        self.vacate(name, out);
+    }
+
+    /// Investigations on an interval. Slots lie on a grid, so planning them anew moves none.
+    fn plan_investigations(&mut self, old: &Outline) {
+        let outline = self.outline.clone();
+        for (name, investigation) in &outline.investigations {
+            let known = old
+                .investigations
+                .get(name)
+                .is_some_and(|known| known.trigger.every == investigation.trigger.every);
+            if !known {
+                self.plan_investigation(name, &investigation.trigger);
+            }
+        }
+    }
+
+    fn plan_investigation(&mut self, name: &Name, trigger: &Trigger) {
+        if let Some(every) = trigger.every {
+            let slot = trigger::next_slot(every, trigger::phase(name, trigger), self.now);
+            self.agenda.add(slot, Alarm::Inquiry(name.clone(), every));
+        }
+    }
+
+    pub(super) fn inquire(
+        &mut self,
+        name: &Name,
+        every: std::time::Duration,
+        out: &mut Vec<Output>,
+    ) {
+        let outline = self.outline.clone();
+        let Some(investigation) = outline
+            .investigations
+            .get(name)
+            .filter(|investigation| investigation.trigger.every == Some(every))
+        else {
+            return;
+        };
+        self.plan_investigation(name, &investigation.trigger);
+        self.set_off(vec![Target::Investigation(name.clone())], out);
+    }
+}
+
+fn wires(outline: &Outline) -> Wires {
+    let mut wires = Wires::default();
+    let checks = outline
+        .checks
+        .values()
+        .map(|check| (Target::Check(check.name.clone()), &check.trigger));
+    let investigations = outline
+        .investigations
+        .values()
+        .map(|it| (Target::Investigation(it.name.clone()), &it.trigger));
+    for (target, trigger) in checks.chain(investigations) {
+        let mut seen = BTreeSet::new();
+        for event in &trigger.events {
+            match event {
+                EventTrigger::Check { check, status } => wires
+                    .checks
+                    .entry(check.clone())
+                    .or_default()
+                    .push((target.clone(), status.clone())),
+                EventTrigger::File { file } if seen.insert(("file", file)) => wires
+                    .files
+                    .entry(file.clone())
+                    .or_default()
+                    .push(target.clone()),
+                EventTrigger::Event { event } if seen.insert(("event", event)) => wires
+                    .events
+                    .entry(event.clone())
+                    .or_default()
+                    .push(target.clone()),
+                EventTrigger::File { .. } | EventTrigger::Event { .. } => {}
+            }
+        }
+    }
+    wires
+}

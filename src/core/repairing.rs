@@ -1,0 +1,666 @@
+//! Attempts: intended → acting → settling → verifying → ended, rung by rung up the ladder.
+//!
+//! `Act` is emitted only after the intent is durable. A failed step still gets one look: only looking again says whether
+//! the problem is gone. What an attempt was when the engine died between intent and outcome is unknown, so it is
+//! *interrupted*: looked at again, never repeated, never refunded.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{Core, Output, Wish, agenda::Alarm};
+use crate::{
+    guard::{self, Request, Ruling},
+    model::{
+        Name,
+        attempt::{Attempt, AttemptId, Brief, End, NoteKind, Phase, Row},
+        outline::RemediationOutline,
+        report::Decision,
+        standing::HeldBy,
+        status::Status,
+        step::{Outcome, Receipt},
+        verdict::Verdict,
+    },
+};
+
+/// The first wait between two looks of a verification; it doubles up to [`SLOWEST`].
+const QUICKEST: Duration = Duration::from_secs(1);
+const SLOWEST: Duration = Duration::from_secs(30);
+
+/// One round of looks that verifies an attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    waiting: BTreeSet<Name>,
+    good: bool,
+    poll: Duration,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Core {
+    /// Decides whether this look begins a repair.
+    pub(super) fn consider(
+        &mut self,
+        name: &Name,
+        wish: &Wish,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) -> Decision {
+        if verdict.status == Status::Ok {
+            self.come_down(name, out);
+        }
+        let decision = self.decide(name, wish, verdict, out);
+        self.note_held(name, &decision, out);
+        decision
+    }
+
+    fn decide(
+        &mut self,
+        name: &Name,
+        wish: &Wish,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) -> Decision {
+        let Some(check) = self.checks.get(name) else {
+            return Decision::None;
+        };
+        if let Some(attempt) = check.attempt {
+            return Decision::Verifying { attempt };
+        }
+        let Some(remediation) = check.remediation().cloned() else {
+            return Decision::None;
+        };
+        let asked = wish
+            .rounds
+            .iter()
+            .copied()
+            .find(|round| self.round_fixes(*round));
+        let counts = asked.is_some() || remediation.when.contains(&check.standing.status);
+        if !remediation.when.contains(&verdict.status) || !counts {
+            return Decision::None;
+        }
+        if asked.is_none() && !wish.rounds.is_empty() && !wish.slot && !wish.event {
+            return Decision::Held {
+                by: HeldBy::LookOnly,
+                until: None,
+            };
+        }
+        let rung = self.next_rung(name, &remediation);
+        match self.rule(name, &remediation, rung) {
+            Ruling::Held { by, until } => Decision::Held { by, until },
+            Ruling::Go { trial } => {
+                let before = Brief {
+                    status: verdict.status,
+                    message: verdict.message.clone(),
+                };
+                let attempt = self.intend(name, remediation, rung, trial, before, asked, out);
+                Decision::Repair { attempt }
+            }
+        }
+    }
+
+    pub(super) fn next_rung(&self, name: &Name, remediation: &RemediationOutline) -> usize {
+        self.budgets
+            .get(name)
+            .filter(|budget| budget.ladder == remediation.fingerprint)
+            .map(|budget| budget.rung)
+            .filter(|rung| *rung < remediation.ladder.len())
+            .unwrap_or(0)
+    }
+
+    fn rule(&mut self, name: &Name, remediation: &RemediationOutline, rung: usize) -> Ruling {
+        let in_flight = self
+            .checks
+            .get(name)
+            .is_some_and(|check| check.attempt.is_some());
+        let budget = self.budgets.entry(name.clone()).or_default();
+        guard::decide(Request {
+            now: self.now,
+            guard: &remediation.guard,
+            budget,
+            pause: self.pause.as_ref(),
+            in_flight,
+            rung,
+            jumped: self.jumped,
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything an attempt freezes")]
+    fn intend(
+        &mut self,
+        name: &Name,
+        remediation: Arc<RemediationOutline>,
+        rung: usize,
+        trial: bool,
+        before: Brief,
+        round: Option<u64>,
+        out: &mut Vec<Output>,
+    ) -> AttemptId {
+        let id = self.next_attempt;
+        self.next_attempt += 1;
+        let now = self.now;
+        let budget = self.budgets.entry(name.clone()).or_default();
+        guard::spend(budget, &remediation.guard, now);
+        if rung == 0 {
+            budget.climbed.clear();
+        }
+        budget.rung = rung;
+        budget.ladder.clone_from(&remediation.fingerprint);
+        budget.climbed.push(id);
+        let budget = budget.clone();
+        let mut bad_since = now;
+        if let Some(check) = self.checks.get_mut(name) {
+            check.attempt = Some(id);
+            check.retry = None;
+            bad_since = check.standing.bad_since.unwrap_or(now);
+        }
+        let attempt = Attempt {
+            id,
+            check: name.clone(),
+            generation: self.outline.generation.clone(),
+            rung,
+            remediation,
+            phase: Phase::Intended,
+            begun: now,
+            bad_since,
+            acted: None,
+            receipts: Vec::new(),
+            before,
+            after: None,
+            trial,
+            round,
+            withheld: None,
+        };
+        self.attempts.insert(id, attempt.clone());
+        out.push(Output::PersistThenTell(Row::Intent { attempt, budget }, id));
+        id
+    }
+
+    pub(super) fn durable(&mut self, id: AttemptId, out: &mut Vec<Output>) {
+        let paused = self.pause().is_some();
+        let Some(attempt) = self
+            .attempts
+            .get_mut(&id)
+            .filter(|attempt| attempt.phase == Phase::Intended)
+        else {
+            return;
+        };
+        if paused {
+            self.withheld(id, HeldBy::Pause, out); // the kill switch came between intent and act
+            return;
+        }
+        attempt.phase = Phase::Acting;
+        let attempt = Arc::new(attempt.clone());
+        self.write_attempt(id, out);
+        out.push(Output::Act(attempt));
+    }
+
+    /// Nothing was done, for certain: what was to be spent is given back.
+    pub(super) fn withheld(&mut self, id: AttemptId, by: HeldBy, out: &mut Vec<Output>) {
+        let Some(attempt) = self
+            .attempts
+            .get_mut(&id)
+            .filter(|attempt| matches!(attempt.phase, Phase::Intended | Phase::Acting))
+        else {
+            return;
+        };
+        attempt.withheld = Some(by);
+        let (name, begun) = (attempt.check.clone(), attempt.begun);
+        if let Some(budget) = self.budgets.get_mut(&name) {
+            if let Some(index) = budget.begun.iter().rposition(|at| *at == begun) {
+                budget.begun.remove(index);
+            }
+            budget.climbed.retain(|climbed| *climbed != id);
+        }
+        let decision = Decision::Held { by, until: None };
+        self.note_held(&name, &decision, out);
+        self.end(id, End::Withheld, None, out);
+    }
+
+    pub(super) fn acted(&mut self, id: AttemptId, receipts: Vec<Receipt>, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(attempt) = self
+            .attempts
+            .get_mut(&id)
+            .filter(|attempt| attempt.phase == Phase::Acting)
+        else {
+            return;
+        };
+        attempt.acted = Some(now);
+        attempt.receipts = receipts;
+        let any = |outcome| {
+            attempt
+                .receipts
+                .iter()
+                .any(|receipt| receipt.outcome == outcome)
+        };
+        if any(Outcome::Would) {
+            self.end(id, End::Would, None, out);
+            return;
+        }
+        let after = if any(Outcome::Failed) {
+            Duration::ZERO
+        } else {
+            attempt.remediation.verify.after
+        };
+        let until = now.plus(after);
+        attempt.phase = Phase::Settling { until };
+        let gone = !self.checks.contains_key(&attempt.check);
+        let round = attempt.round;
+        self.write_attempt(id, out);
+        if gone {
+            self.end(id, End::Superseded, None, out);
+        } else if until <= now {
+            self.wake(id, out);
+        } else {
+            self.agenda.add(until, Alarm::Wake(id));
+        }
+        if let Some(round) = round {
+            self.finish_round(round, out);
+        }
+    }
+
+    /// Settled, or time for another look.
+    pub(super) fn wake(&mut self, id: AttemptId, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        match attempt.phase {
+            Phase::Settling { until } if now >= until => {
+                let failed = attempt
+                    .receipts
+                    .iter()
+                    .any(|receipt| receipt.outcome == Outcome::Failed);
+                let within = if failed {
+                    Duration::ZERO
+                } else {
+                    attempt.remediation.verify.within
+                };
+                attempt.phase = Phase::Verifying {
+                    until: now.plus(within),
+                };
+                self.write_attempt(id, out);
+            }
+            Phase::Verifying { .. } | Phase::Interrupted { .. } => {}
+            _ => return,
+        }
+        self.look_for_proof(id, out);
+    }
+
+    fn look_for_proof(&mut self, id: AttemptId, out: &mut Vec<Output>) {
+        let Some(attempt) = self.attempts.get(&id) else {
+            return;
+        };
+        if self
+            .proofs
+            .get(&id)
+            .is_some_and(|proof| !proof.waiting.is_empty())
+        {
+            return; // its looks are still under way
+        }
+        let mut waiting: BTreeSet<Name> = attempt
+            .remediation
+            .verify
+            .checks
+            .iter()
+            .filter(|name| self.checks.contains_key(*name))
+            .cloned()
+            .collect();
+        waiting.insert(attempt.check.clone());
+        let poll = match self.proofs.get(&id) {
+            Some(proof) => (proof.poll * 2).min(SLOWEST),
+            None => QUICKEST,
+        };
+        let names: Vec<Name> = waiting.iter().cloned().collect();
+        let proof = Proof {
+            waiting,
+            good: true,
+            poll,
+            verdict: None,
+        };
+        self.proofs.insert(id, proof);
+        for name in names {
+            let wish = Wish {
+                verify: BTreeSet::from([id]),
+                ..Wish::default()
+            };
+            self.want(&name, wish, out);
+        }
+    }
+
+    /// A look that was taken to verify something.
+    pub(super) fn prove(
+        &mut self,
+        name: &Name,
+        wish: &Wish,
+        verdict: &Arc<Verdict>,
+        out: &mut Vec<Output>,
+    ) {
+        for id in &wish.verify {
+            let (Some(attempt), Some(proof)) = (self.attempts.get_mut(id), self.proofs.get_mut(id))
+            else {
+                continue;
+            };
+            if !proof.waiting.remove(name) {
+                continue;
+            }
+            if attempt.check == *name {
+                let proven = verdict.proven.unwrap_or(verdict.status == Status::Ok);
+                proof.good &= proven && verdict.status != Status::Unknown;
+                proof.verdict = Some(verdict.clone());
+                attempt.after = Some(Brief {
+                    status: verdict.status,
+                    message: verdict.message.clone(),
+                });
+            } else {
+                proof.good &= verdict.status == Status::Ok;
+            }
+            if proof.waiting.is_empty() {
+                self.conclude(*id, out);
+            }
+        }
+    }
+
+    /// A check that was to be OK too has left the book: it is no longer asked.
+    pub(super) fn forget_witness(&mut self, id: AttemptId, name: &Name, out: &mut Vec<Output>) {
+        let Some(proof) = self.proofs.get_mut(&id) else {
+            return;
+        };
+        if proof.waiting.remove(name) && proof.waiting.is_empty() {
+            self.conclude(id, out);
+        }
+    }
+
+    fn conclude(&mut self, id: AttemptId, out: &mut Vec<Output>) {
+        let (Some(attempt), Some(proof)) = (self.attempts.get(&id), self.proofs.get(&id)) else {
+            return;
+        };
+        let Some(until) = attempt.phase.until() else {
+            return;
+        };
+        let verdict = proof.verdict.clone();
+        if proof.good {
+            self.end(id, End::Verified, verdict, out);
+        } else if self.now < until {
+            let next = self.now.plus(proof.poll).min(until);
+            self.agenda.add(next, Alarm::Wake(id));
+        } else if matches!(attempt.phase, Phase::Interrupted { .. }) {
+            self.give_up(id, End::Interrupted, verdict, out);
+        } else if self.same_ladder(attempt) {
+            self.give_up(id, End::Failed, verdict, out);
+        } else {
+            self.give_up(id, End::Superseded, verdict, out);
+        }
+    }
+
+    fn same_ladder(&self, attempt: &Attempt) -> bool {
+        self.checks
+            .get(&attempt.check)
+            .and_then(|check| check.remediation())
+            .is_some_and(|now| now.fingerprint == attempt.remediation.fingerprint)
+    }
+
+    /// It did not help. Counts, and decides what comes next: the next rung, quarantine, or the end of the ladder.
+    fn give_up(
+        &mut self,
+        id: AttemptId,
+        end: End,
+        verdict: Option<Arc<Verdict>>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(attempt) = self.attempts.get(&id).cloned() else {
+            return;
+        };
+        let now = self.now;
+        let remediation = attempt.remediation.clone();
+        let budget = self.budgets.entry(attempt.check.clone()).or_default();
+        budget.unverified = budget.unverified.saturating_add(1);
+        budget.failed = Some(now);
+        let broken = attempt.trial || budget.unverified >= remediation.guard.breaker.max(1);
+        let more = end == End::Failed && attempt.rung + 1 < remediation.ladder.len() && !broken;
+        if broken {
+            budget.quarantined = Some(now);
+        }
+        budget.rung = if more { attempt.rung + 1 } else { 0 };
+        let climbed = budget.climbed.clone();
+        if broken {
+            let text = format!(
+                "{} repairs in a row were not verified: quarantined",
+                remediation.guard.breaker
+            );
+            self.note(&attempt, NoteKind::Quarantined, text, out);
+        } else if !more && end == End::Failed {
+            let text = "the ladder is exhausted and the check is still bad".to_owned();
+            self.note(&attempt, NoteKind::Escalated, text, out);
+        }
+        if !more && remediation.rollback && end != End::Interrupted {
+            if let Some(open) = self.attempts.get_mut(&id) {
+                open.phase = Phase::RollingBack;
+            }
+            self.proofs.remove(&id);
+            self.write_attempt(id, out);
+            out.push(Output::RollBack {
+                attempt: id,
+                climbed,
+            });
+            return;
+        }
+        self.end(id, end, verdict, out);
+        if more {
+            self.climb(&attempt, out);
+        }
+    }
+
+    /// The next rung, now or when a guard lets it.
+    fn climb(&mut self, last: &Attempt, out: &mut Vec<Output>) {
+        let rung = last.rung + 1;
+        let name = last.check.clone();
+        match self.rule(&name, &last.remediation, rung) {
+            Ruling::Go { trial } => {
+                let before = last.after.clone().unwrap_or_else(|| last.before.clone());
+                let remediation = last.remediation.clone();
+                self.intend(&name, remediation, rung, trial, before, last.round, out);
+            }
+            Ruling::Held { by, until } => {
+                self.note_held(&name, &Decision::Held { by, until }, out);
+                let (Some(until), Some(check)) = (until, self.checks.get_mut(&name)) else {
+                    return;
+                };
+                check.retry = Some((until, last.round));
+                let epoch = check.epoch;
+                self.agenda.add(until, Alarm::Retry(name.clone(), epoch));
+            }
+        }
+        if let Some(round) = last.round {
+            self.settle(round, &name, out);
+        }
+    }
+
+    /// A guard's wait is over: look first, and the look decides.
+    pub(super) fn retry(&mut self, name: &Name, epoch: u64, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(check) = self
+            .checks
+            .get_mut(name)
+            .filter(|check| check.epoch == epoch)
+        else {
+            return;
+        };
+        let Some((_, round)) = check.retry.take_if(|(until, _)| *until <= now) else {
+            return;
+        };
+        let wish = Wish {
+            event: true,
+            rounds: round
+                .into_iter()
+                .filter(|round| self.rounds.contains_key(round))
+                .collect(),
+            ..Wish::default()
+        };
+        self.want(name, wish, out);
+    }
+
+    pub(super) fn rolled_back(
+        &mut self,
+        id: AttemptId,
+        receipts: Vec<Receipt>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(attempt) = self
+            .attempts
+            .get_mut(&id)
+            .filter(|attempt| attempt.phase == Phase::RollingBack)
+        else {
+            return;
+        };
+        if !receipts.is_empty() {
+            let undone: Vec<&str> = receipts
+                .iter()
+                .map(|receipt| receipt.detail.as_str())
+                .collect();
+            let text = undone.join("; ");
+            attempt.receipts.extend(receipts);
+            let attempt = attempt.clone();
+            self.note(&attempt, NoteKind::RolledBack, text, out);
+        }
+        let end = match self.attempts.get(&id) {
+            Some(attempt) if self.same_ladder(attempt) => End::Failed,
+            _ => End::Superseded,
+        };
+        self.end(id, end, None, out);
+    }
+
+    pub(super) fn end(
+        &mut self,
+        id: AttemptId,
+        end: End,
+        verdict: Option<Arc<Verdict>>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        let at = self.now;
+        attempt.phase = Phase::Ended { at, end };
+        if !matches!(end, End::Withheld | End::Would) {
+            // Whatever comes next, a new ladder begins only after the cooldown: also when this one was changed meanwhile.
+            let name = attempt.check.clone();
+            self.budgets.entry(name).or_default().rested = Some(at);
+        }
+        if end == End::Verified {
+            self.verified(id, out);
+        }
+        self.write_attempt(id, out);
+        self.proofs.remove(&id);
+        let Some(attempt) = self.attempts.remove(&id).map(Arc::new) else {
+            return;
+        };
+        if let Some(check) = self.checks.get_mut(&attempt.check)
+            && check.attempt == Some(id)
+        {
+            check.attempt = None;
+            if end != End::Withheld {
+                check.standing.held_by = None;
+            }
+        }
+        out.push(Output::Ended {
+            attempt: attempt.clone(),
+            verdict: verdict.clone(),
+        });
+        self.round_attempt_ended(attempt, verdict, out);
+    }
+
+    fn verified(&mut self, id: AttemptId, out: &mut Vec<Output>) {
+        let Some(attempt) = self.attempts.get(&id).cloned() else {
+            return;
+        };
+        let budget = self.budgets.entry(attempt.check.clone()).or_default();
+        budget.unverified = 0;
+        budget.failed = None;
+        budget.rung = 0;
+        budget.climbed.clear();
+        if budget.quarantined.take().is_some() {
+            let text = "the trial was verified: in service again".to_owned();
+            self.note(&attempt, NoteKind::Rearmed, text, out);
+        }
+    }
+
+    /// The check is OK by itself: a ladder that was half climbed begins anew the next time, after its cooldown.
+    fn come_down(&mut self, name: &Name, out: &mut Vec<Output>) {
+        let idle = self
+            .checks
+            .get(name)
+            .is_some_and(|check| check.attempt.is_none());
+        let Some(budget) = self.budgets.get_mut(name) else {
+            return;
+        };
+        if idle && budget.rung > 0 {
+            budget.rung = 0;
+            budget.rested = Some(self.now);
+            let row = Row::Budget {
+                check: name.clone(),
+                budget: budget.clone(),
+            };
+            out.push(Output::Persist(row));
+            if let Some(check) = self.checks.get_mut(name) {
+                check.retry = None;
+            }
+        }
+    }
+
+    fn note(&self, attempt: &Attempt, kind: NoteKind, text: String, out: &mut Vec<Output>) {
+        out.push(Output::Persist(Row::Note {
+            check: attempt.check.clone(),
+            at: self.now,
+            kind,
+            text,
+            to: attempt.remediation.escalate.clone(),
+        }));
+    }
+
+    fn write_attempt(&self, id: AttemptId, out: &mut Vec<Output>) {
+        if let Some(attempt) = self.attempts.get(&id) {
+            out.push(Output::Persist(Row::Attempt {
+                attempt: attempt.clone(),
+                budget: self
+                    .budgets
+                    .get(&attempt.check)
+                    .cloned()
+                    .unwrap_or_default(),
+            }));
+        }
+    }
+
+    /// What was open when the engine ended.
+    pub(super) fn take_up(&mut self, attempts: Vec<Attempt>, out: &mut Vec<Output>) {
+        for mut attempt in attempts {
+            let id = attempt.id;
+            self.next_attempt = self.next_attempt.max(id + 1);
+            let until = self.now.plus(attempt.remediation.verify.within);
+            let unknown = matches!(
+                attempt.phase,
+                Phase::Intended | Phase::Acting | Phase::RollingBack
+            );
+            if unknown {
+                attempt.phase = Phase::Interrupted { until };
+            }
+            attempt.round = None;
+            let wake = match attempt.phase {
+                Phase::Settling { until } => until.max(self.now),
+                _ => self.now,
+            };
+            let name = attempt.check.clone();
+            self.attempts.insert(id, attempt.clone());
+            if unknown {
+                let text = "the engine ended between intent and outcome: looking again".to_owned();
+                self.note(&attempt, NoteKind::Interrupted, text, out);
+                self.write_attempt(id, out);
+            }
+            match self.checks.get_mut(&name) {
+                Some(check) => {
+                    check.attempt = Some(id);
+                    self.agenda.add(wake, Alarm::Wake(id));
+                }
+                None => self.end(id, End::Superseded, None, out),
+            }
+        }
+    }
+}

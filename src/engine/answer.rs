@@ -1,0 +1,168 @@
+//! What `check` and `dry-run` answer: the JSON contract of `docs/commands.md`, and what the human output is made from.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::{
+    attempt::{Brief, End, Phase},
+    facts::Facts,
+    moment::Moment,
+    report::{Decision, Outcome, Round},
+    status::Status,
+    step,
+};
+
+/// One round of looks. `now` is in epoch seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub generation: String,
+    pub now: f64,
+    /// The worst status after repairs.
+    pub overall: Status,
+    pub checks: Vec<CheckAnswer>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckAnswer {
+    pub name: String,
+    /// After any repair.
+    pub status: Status,
+    pub message: String,
+    pub skipped: bool,
+    pub facts: Facts,
+    #[serde(rename = "let")]
+    pub lets: Map<String, Value>,
+    pub error: Option<String>,
+    pub duration_ms: f64,
+    /// What led to the repair, when there was one.
+    pub before: Option<Brief>,
+    pub remediation: RemediationAnswer,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RemediationAnswer {
+    pub decision: Decided,
+    pub held_by: Option<String>,
+    /// Epoch seconds until which the guard holds, where it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<f64>,
+    pub steps: Vec<StepAnswer>,
+    /// `null`: nothing to verify, or not known yet.
+    pub verified: Option<bool>,
+    /// For `homeostat undo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decided {
+    #[default]
+    None,
+    Repaired,
+    Failed,
+    Held,
+    Would,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepAnswer {
+    pub kind: String,
+    pub target: String,
+    pub outcome: step::Outcome,
+    pub detail: String,
+    pub diff: Option<String>,
+}
+
+impl Answer {
+    pub fn of(round: &Round, generation: &str, now: Moment) -> Answer {
+        let checks: Vec<CheckAnswer> = round.outcomes.iter().filter_map(answer).collect();
+        Answer {
+            generation: generation.to_owned(),
+            now: now.seconds(),
+            overall: Status::worst(checks.iter().map(|check| check.status)),
+            checks,
+        }
+    }
+}
+
+fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
+    let report = outcome.report.as_ref()?;
+    let remediation = remediation(outcome);
+    let acted = matches!(remediation.decision, Decided::Repaired | Decided::Failed);
+    let last = outcome
+        .verdict
+        .as_ref()
+        .filter(|_| acted)
+        .unwrap_or(&report.verdict);
+    let before = acted.then(|| Brief {
+        status: report.verdict.status,
+        message: report.verdict.message.clone(),
+    });
+    Some(CheckAnswer {
+        name: outcome.check.to_string(),
+        status: last.status,
+        message: last.message.clone(),
+        skipped: last.skipped,
+        facts: last.facts.clone(),
+        lets: last.lets.clone(),
+        error: last.error.clone(),
+        duration_ms: last.duration_ms,
+        before,
+        remediation,
+    })
+}
+
+fn remediation(outcome: &Outcome) -> RemediationAnswer {
+    let mut answer = RemediationAnswer::default();
+    if let Some(report) = &outcome.report
+        && let Decision::Held { by, until } = &report.decision
+    {
+        answer.decision = Decided::Held;
+        answer.held_by = Some(by.word().to_owned());
+        answer.held_until = until.map(Moment::seconds);
+    }
+    if let Some(report) = &outcome.report
+        && let Decision::Verifying { attempt } = &report.decision
+        && report.verdict.status.is_bad()
+    {
+        answer.decision = Decided::Held;
+        answer.held_by = Some("in_flight".to_owned());
+        answer.attempt = Some(*attempt);
+    }
+    let Some(attempt) = &outcome.attempt else {
+        return answer;
+    };
+    answer.attempt = Some(attempt.id);
+    answer.steps = attempt.receipts.iter().map(StepAnswer::of).collect();
+    let failed = answer
+        .steps
+        .iter()
+        .any(|step| step.outcome == step::Outcome::Failed);
+    (answer.decision, answer.verified) = match attempt.phase {
+        Phase::Ended { end, .. } => match end {
+            End::Verified => (Decided::Repaired, Some(true)),
+            End::Would => (Decided::Would, None),
+            End::Withheld => {
+                answer.held_by = attempt.withheld.map(|by| by.word().to_owned());
+                (Decided::Held, None)
+            }
+            End::Failed | End::Superseded | End::Interrupted => (Decided::Failed, Some(false)),
+        },
+        _ if failed => (Decided::Failed, None),
+        _ => (Decided::Repaired, None),
+    };
+    answer
+}
+
+impl StepAnswer {
+    pub fn of(receipt: &step::Receipt) -> StepAnswer {
+        StepAnswer {
+            kind: receipt.kind.clone(),
+            target: receipt.target.clone(),
+            outcome: receipt.outcome,
+            detail: receipt.detail.clone(),
+            diff: receipt.diff.clone(),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What commands, the API and tests ask of a running engine.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::answer::Answer;
+use crate::{
+    model::{Name, attempt::AttemptId, standing::Pause, status::Status, step::Receipt},
+    rules::complaint::Complaint,
+};
+
+/// A running engine, from outside. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) news: broadcast::Sender<Arc<News>>,
+}
+
+/// What the engine is asked; it answers through the channel.
+pub(super) enum Request {
+    Check {
+        names: Vec<Name>,
+        fix: bool,
+        wait: Duration,
+        reply: oneshot::Sender<Answer>,
+    },
+    DryRun {
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    },
+    Investigate {
+        name: Name,
+        wait: Duration,
+        reply: oneshot::Sender<Value>,
+    },
+    Status(oneshot::Sender<StatusAnswer>),
+    Explain {
+        name: Name,
+        reply: oneshot::Sender<Option<Value>>,
+    },
+    Pause(Pause, oneshot::Sender<()>),
+    Resume(oneshot::Sender<()>),
+    Undo {
+        attempt: AttemptId,
+        by: String,
+        reply: oneshot::Sender<Result<Vec<Receipt>, String>>,
+    },
+    Event(String),
+    Reload(oneshot::Sender<ReloadAnswer>),
+    /// A question to the store, answered in order with the writes.
+    Store(Box<dyn FnOnce(&mut crate::store::Store) + Send>),
+    Stop(oneshot::Sender<()>),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Gone;
+
+/// How everything stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    pub generation: String,
+    /// Epoch seconds.
+    pub now: f64,
+    pub overall: Status,
+    pub paused: Option<Pause>,
+    pub checks: Vec<StandingAnswer>,
+    /// Complaints of a rule set that was refused; empty when what is on disk is what runs.
+    pub complaints: Vec<Value>,
+    /// Complaints as shown to people.
+    pub complaints_text: Option<String>,
+    pub missed_slots: u64,
+    pub store: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandingAnswer {
+    pub name: String,
+    pub status: Status,
+    pub message: String,
+    /// Epoch seconds.
+    pub since: f64,
+    pub looked: Option<f64>,
+    pub looks: u64,
+    pub held_by: Option<String>,
+    /// The open attempt and its phase.
+    pub attempt: Option<(AttemptId, String)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReloadAnswer {
+    /// Whether what is on disk is what runs now.
+    pub live: bool,
+    pub generation: String,
+    /// `+2 ~1 -0 checks`.
+    pub changes: String,
+    pub complaints_text: Option<String>,
+}
+
+/// What happened, for the screen and for streams.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A status that counts changed.
+    Changed {
+        check: Name,
+        from: Status,
+        to: Status,
+        message: String,
+    },
+    /// A rung was done (before verification).
+    Acted(Arc<crate::model::attempt::Attempt>),
+    /// An attempt ended.
+    Ended(Arc<crate::model::attempt::Attempt>),
+    Held {
+        check: Name,
+        by: String,
+        until: Option<crate::model::moment::Moment>,
+    },
+    Note {
+        check: Name,
+        text: String,
+    },
+    Reloaded {
+        generation: String,
+        changes: String,
+        warnings: Vec<Complaint>,
+    },
+    /// The rules on disk were refused; the last good book keeps running.
+    Refused {
+        generation: String,
+        complaints: Vec<Complaint>,
+    },
+    Paused(Option<Pause>),
+    Investigated {
+        name: Name,
+        record: Value,
+    },
+}
+
+impl Handle {
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(make(reply)).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// One round now. No names: every check.
+    pub async fn check(&self, names: Vec<Name>, fix: bool, wait: Duration) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::Check {
+            names,
+            fix,
+            wait,
+            reply,
+        })
+        .await
+    }
+
+    /// What `check` would do, by the standings of now, without doing it.
+    pub async fn dry_run(&self, names: Vec<Name>) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::DryRun { names, reply }).await
+    }
+
+    /// The record of an investigation; `null` if there is none of that name.
+    pub async fn investigate(&self, name: Name, wait: Duration) -> Result<Value, Gone> {
+        self.ask(|reply| Request::Investigate { name, wait, reply })
+            .await
+    }
+
+    pub async fn status(&self) -> Result<StatusAnswer, Gone> {
+        self.ask(Request::Status).await
+    }
+
+    /// The last verdict of a check with its reasons.
+    pub async fn explain(&self, name: Name) -> Result<Option<Value>, Gone> {
+        self.ask(|reply| Request::Explain { name, reply }).await
+    }
+
+    pub async fn pause(&self, pause: Pause) -> Result<(), Gone> {
+        self.ask(|reply| Request::Pause(pause, reply)).await
+    }
+
+    pub async fn resume(&self) -> Result<(), Gone> {
+        self.ask(Request::Resume).await
+    }
+
+    pub async fn undo(
+        &self,
+        attempt: AttemptId,
+        by: String,
+    ) -> Result<Result<Vec<Receipt>, String>, Gone> {
+        self.ask(|reply| Request::Undo { attempt, by, reply }).await
+    }
+
+    pub async fn reload(&self) -> Result<ReloadAnswer, Gone> {
+        self.ask(Request::Reload).await
+    }
+
+    pub fn event(&self, event: String) -> Result<(), Gone> {
+        self.requests.send(Request::Event(event)).map_err(|_| Gone)
+    }
+
+    /// Asks the store, in order with the writes.
+    pub async fn store<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut crate::store::Store) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        self.ask(|reply| {
+            Request::Store(Box::new(move |store| {
+                let _ = reply.send(question(store)); // the asker may have gone
+            }))
+        })
+        .await
+    }
+
+    /// Finishes what was started, then ends.
+    pub async fn stop(&self) -> Result<(), Gone> {
+        self.ask(Request::Stop).await
+    }
+
+    /// What happens from now on.
+    pub fn news(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
+    }
+}
