@@ -94,18 +94,22 @@ impl Store {
         .collect()
     }
 
-    /// What [`Store::prepared`] was given for this attempt; empty if nothing was, or if it was forgotten since.
+    /// What [`Store::prepared`] was given for this attempt, in that order; empty if nothing was, or if it was forgotten
+    /// since.
     pub fn prepared_of(&self, attempt: AttemptId) -> Result<Vec<Value>, StoreError> {
-        let body: Option<Vec<u8>> = self
+        let doing = "read what a rung needs to be undone";
+        let mut query = self
             .conn
-            .query_row(
-                "SELECT body FROM prepared WHERE attempt = ?1",
-                [attempt],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(broken("read what a rung needs to be undone"))?;
-        body.map_or(Ok(Vec::new()), |body| unpack(&body))
+            .prepare_cached("SELECT body FROM prepared WHERE attempt = ?1 ORDER BY id")
+            .map_err(broken(doing))?;
+        let rows = query
+            .query_map([attempt], |row| row.get::<_, Vec<u8>>(0))
+            .map_err(broken(doing))?;
+        let mut effects = Vec::new();
+        for body in rows {
+            effects.extend(unpack::<Vec<Value>>(&body.map_err(broken(doing))?)?);
+        }
+        Ok(effects)
     }
 }
 

@@ -39,11 +39,12 @@ impl Store {
         self.transact(durability, |conn| rows.try_for_each(|row| put(conn, row)))
     }
 
-    /// Before-images of a rung, durable before it is done: they survive a crash between act and receipt.
+    /// Before-images of a rung, or of its next step, durable before it is done: they survive a crash between act and
+    /// receipt. They are added to those that the attempt has.
     pub fn prepared(&mut self, attempt: AttemptId, effects: &[Value]) -> Result<(), StoreError> {
         let body = pack(&effects)?;
         self.transact(Durability::Durable, |conn| {
-            conn.prepare_cached("INSERT OR REPLACE INTO prepared (attempt, body) VALUES (?1, ?2)")
+            conn.prepare_cached("INSERT INTO prepared (attempt, body) VALUES (?1, ?2)")
                 .and_then(|mut query| query.execute(params![attempt, body]))
                 .map(drop)
                 .map_err(StoreError::sqlite("write what a rung needs to be undone"))
@@ -362,6 +363,10 @@ mod tests {
                 budget: budget(&[NOON, later]),
             },
             Row::Pause(Some(pause.clone())),
+            Row::Budget {
+                check: "c".into(),
+                budget: budget(&[later]),
+            },
             change("a", NOON, Status::Ok, Status::Critical),
         ];
         store.write(&rows, Durability::Lazy).unwrap();
@@ -375,7 +380,8 @@ mod tests {
             saved.budgets,
             [
                 ("a".into(), budget(&[NOON, later])),
-                ("b".into(), budget(&[NOON]))
+                ("b".into(), budget(&[NOON])),
+                ("c".into(), budget(&[later]))
             ]
         );
         assert_eq!(saved.attempts, std::slice::from_ref(&open));
@@ -405,8 +411,14 @@ mod tests {
         assert!(store.prepared_of(1).unwrap().is_empty());
         store.prepared(1, &effects).unwrap();
         assert_eq!(store.prepared_of(1).unwrap(), effects);
-        store.prepared(1, &effects[..1]).unwrap();
-        assert_eq!(store.prepared_of(1).unwrap(), effects[..1]);
+        // The images of the next step are added.
+        let next = json!({"file": "data/y.json"});
+        store.prepared(2, &[json!("another attempt")]).unwrap();
+        store.prepared(1, std::slice::from_ref(&next)).unwrap();
+        assert_eq!(
+            store.prepared_of(1).unwrap(),
+            [effects[0].clone(), effects[1].clone(), next]
+        );
         assert_eq!(store.undone_at(1).unwrap(), None);
         store.undone(1, NOON.plus(minutes(1)), "ann").unwrap();
         assert_eq!(store.undone_at(1).unwrap(), Some(NOON.plus(minutes(1))));

@@ -70,9 +70,10 @@ impl Batch {
         rows
     }
 
-    /// Keeps the last row of each attempt, the last pause and the newer half of the history.
+    /// Keeps the last row of each attempt and budget, the last pause and the newer half of the history.
     fn shrink(&mut self) {
         let mut attempts = HashSet::new();
+        let mut budgets: HashSet<Name> = HashSet::new();
         let mut paused = false;
         let mut history = 0;
         let before = self.rows.len();
@@ -82,8 +83,11 @@ impl Batch {
                 Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => {
                     attempts.insert(attempt.id)
                 }
+                Row::Budget { check, .. } => budgets.insert(check.clone()),
                 Row::Pause(_) => !std::mem::replace(&mut paused, true),
-                _ => {
+                // Kept apart, and the last one of a check alone.
+                Row::Standing { .. } => true,
+                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } => {
                     history += 1;
                     history <= ROWS / 2
                 }
