@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use common::faults::{GOOD, faults};
+use common::faults::{GOOD, GOOD_FILE, faults};
 use homeostat::{
     permission::{Permission, Settings},
     rules::{
@@ -21,9 +21,12 @@ use homeostat::{
 fn load(extra: &str) -> Loaded {
     let root = tempfile::tempdir().expect("a directory");
     let permission = Permission::new(root.path(), Settings::default()).expect("a permission");
-    let sources: BTreeMap<String, Arc<[u8]>> = [("basic.yaml", GOOD), ("extra.yaml", extra)]
+    let sources: BTreeMap<String, Arc<[u8]>> = [(GOOD_FILE, GOOD), ("rules/extra.yaml", extra)]
         .into_iter()
-        .map(|(path, text)| (path.to_owned(), Arc::from(text.as_bytes())))
+        .map(|(path, text)| {
+            let path = path.trim_start_matches("rules/").to_owned();
+            (path, Arc::from(text.as_bytes()))
+        })
         .collect();
     load_sources(&sources, &BTreeMap::new(), &permission, &Engine::new())
 }

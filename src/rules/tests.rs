@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -617,4 +618,24 @@ fn the_generation_is_the_content() {
     assert_ne!(base, generation(&[("b.yaml", &text)]));
     assert_ne!(base, generation(&[("a.yaml", &text), ("defaults/x", "")]));
     assert_ne!(base, generation(&[("a.yaml", &format!("{text}\n"))]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens to a file, loading ends, and complains about places that are there.
+    #[test]
+    fn no_file_breaks_the_loader(at in 0..EXAMPLE.len(), cut in 0..40usize, insert in "[ a-z:{}\\[\\]'\"|>&!#\n\t$-]{0,6}") {
+        let floor = |at: usize| (0..=at.min(EXAMPLE.len())).rev().find(|at| EXAMPLE.is_char_boundary(*at)).unwrap_or(0);
+        let text = format!("{}{insert}{}", &EXAMPLE[..floor(at)], &EXAMPLE[floor(at + cut)..]);
+        let world = World::new();
+        let loaded = world.load(&[("a.yaml", &text)]);
+        prop_assert!(loaded.book.is_none() || loaded.errors().count() == 0);
+        let lines = text.lines().count();
+        for one in &loaded.complaints {
+            let place = &one.mistake.place;
+            prop_assert!(&*place.file == "rules/a.yaml" && (1..=lines + 1).contains(&place.line), "{}", one);
+        }
+        super::complaint::plain(&loaded.complaints);
+    }
 }
