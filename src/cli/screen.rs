@@ -133,11 +133,27 @@ mod tests {
     #[test]
     fn a_failure_says_what_to_do() {
         let style = Style::plain();
-        insta::assert_snapshot!(failed(&Failure::no_engine(), &style), @"");
+        insta::assert_snapshot!(failed(&Failure::no_engine(), &style), @r#"
+        error: no engine is running here
+        help: start one with `homeostat run`, or say where it runs with --root
+        "#);
         let one = complaints::samples::complaint(Severity::Error, 3, 3);
         let rules = Failure::rules(vec![one]);
         assert_eq!(rules.code, SOFTWARE);
-        insta::assert_snapshot!(failed(&rules, &style), @"");
-        insta::assert_snapshot!(rules.json().to_string(), @"");
+        insta::assert_snapshot!(failed(&rules, &style), @r#"
+        unknown-key
+
+          × there is no key `thershold`
+           ╭─[critical.yaml:3:3]
+         2 │   - name: weights_file
+         3 │     thershold: {}
+           ·   ┬
+           ·   ╰── in weights_file
+           ╰────
+          help: write `threshold`
+
+        error: the rules are wrong
+        "#);
+        insta::assert_snapshot!(rules.json().to_string(), @r#"{"error":"the rules are wrong","exit":70,"complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":3,"rule":"weights_file","excerpt":"    thershold: {}"}]}"#);
     }
 }

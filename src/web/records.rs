@@ -202,7 +202,7 @@ mod tests {
             to: vec!["ops".into()],
         };
         let line = serde_json::to_string(&HistoryAnswer::from(note.clone())).unwrap();
-        insta::assert_snapshot!(line, @"");
+        insta::assert_snapshot!(line, @r#"{"check":"a","at":1767700800.5,"time":"2026-01-06T12:00:00.500Z","what":"note","kind":"rolled_back","text":"2 steps were undone","to":["ops"]}"#);
         let read: HistoryAnswer = serde_json::from_str(&line).unwrap();
         assert_eq!(read, HistoryAnswer::from(note));
     }

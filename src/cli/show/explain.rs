@@ -343,6 +343,7 @@ mod tests {
         Weights file missing
         The composite weights exist.
         critical.yaml:12
+        ├─ last look  OK  Weights file exists
         ├─ warning  missing || len == 0
         │  ├─ missing = true
         │  └─ len = 0

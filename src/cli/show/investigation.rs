@@ -119,10 +119,10 @@ mod tests {
         let style = Style::plain();
         let shown = format!("{}\n{}", headline(&record, &style), checks(&record, &style));
         insta::assert_snapshot!(shown, @r#"
-        CRITICAL before repairs: 3 checks, 1 fix  (mock_signal_failure)
+        CRITICAL before repairs: 3 checks, 2 steps; probable cause entry_thresholds  (mock_signal_failure)
         OK        composite_weights  21 entries
-        CRITICAL  entry_thresholds   Base 3.5 is above 3.0  repaired, verified
-        WARNING   cache_lock         held for 412 s  repair did not help
+        CRITICAL  entry_thresholds   Base 3.5 is above 3.0  set_json: verified
+        WARNING   cache_lock         held for 412 s  remove_file: not proven
         "#);
         assert_eq!(left(&record), Status::Warning);
         assert_eq!(left(&Value::Null), Status::Ok);
