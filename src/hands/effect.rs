@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+pub use super::image::{Image, Seen};
+use super::{HandsError, command_line, diff};
+use crate::model::step::{Outcome, Receipt};
+
 /// Something to do to the world, complete: committing it needs nothing but hands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -16,6 +22,7 @@ pub enum Effect {
         kind: &'static str,
         file: String,
         body: Vec<u8>,
+        rights: Rights,
         seen: Seen,
     },
     Remove {
@@ -31,16 +38,98 @@ pub enum Effect {
     RunChecks { checks: Vec<String> },
 }
 
-/// What a target was when it was looked at: it must still be so when the effect is done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    Absent,
-    File {
-        device: u64,
-        inode: u64,
-        size: u64,
-        mode: u32,
-        sha256: String,
-        body: Vec<u8>,
-    },
+/// What a written file shall have beside its body. Where nothing is said, a replaced file keeps what it had, and a new
+/// one is like any other new file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Numbers of the user and the group.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Effect {
+    /// The kind of step it came from, or `undo`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Effect::Nothing { kind, .. }
+            | Effect::Write { kind, .. }
+            | Effect::Remove { kind, .. } => kind,
+            Effect::Run { .. } => super::run_command::KIND.name,
+            Effect::RunChecks { .. } => super::run_checks::KIND.name,
+        }
+    }
+
+    /// The file, command line or check names it is about.
+    pub fn target(&self) -> String {
+        match self {
+            Effect::Nothing { target, .. } => target.clone(),
+            Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
+            Effect::Run { argv, .. } => command_line(argv),
+            Effect::RunChecks { checks } => checks.join(", "),
+        }
+    }
+
+    /// The difference it makes to a file.
+    pub fn diff(&self) -> Option<String> {
+        match self {
+            Effect::Write {
+                file, body, seen, ..
+            } => diff::unified(file, seen.body(), Some(body)),
+            Effect::Remove { file, seen, .. } => diff::unified(file, seen.body(), None),
+            _ => None,
+        }
+    }
+
+    /// What it does to a file, as (`change`, `changed`) and the rest of the sentence.
+    pub(super) fn deed(&self) -> (&'static str, &'static str, String) {
+        match self {
+            Effect::Write {
+                file,
+                body,
+                rights,
+                seen,
+                ..
+            } => {
+                let new = body.len();
+                match seen.file() {
+                    None => ("make", "made", format!("{file} ({new} bytes)")),
+                    Some(old) => {
+                        let mode = rights.mode.filter(|mode| *mode != old.mode);
+                        let mode = mode.map_or_else(String::new, |mode| {
+                            format!(", mode {:04o} → {mode:04o}", old.mode)
+                        });
+                        let sizes = format!("{} → {new} bytes", old.body.len());
+                        ("change", "changed", format!("{file} ({sizes}{mode})"))
+                    }
+                }
+            }
+            Effect::Remove { file, seen, .. } => {
+                let size = seen.body().unwrap_or_default().len();
+                ("remove", "removed", format!("{file} ({size} bytes)"))
+            }
+            Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
+            Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
+            Effect::Nothing { why, .. } => ("do", "did", format!("nothing: {why}")),
+        }
+    }
+
+    pub(super) fn receipt(&self, outcome: Outcome, detail: String, undo: Option<Value>) -> Receipt {
+        Receipt {
+            kind: self.kind().to_owned(),
+            target: self.target(),
+            outcome,
+            detail,
+            diff: self.diff(),
+            undo,
+        }
+    }
+
+    /// The receipt of an effect whose commit failed: nothing was changed, so there is no difference and no undo.
+    pub fn failed(&self, error: &HandsError) -> Receipt {
+        Receipt {
+            diff: None,
+            ..self.receipt(Outcome::Failed, error.to_string(), None)
+        }
+    }
 }

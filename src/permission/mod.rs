@@ -3,17 +3,32 @@
 //! Paths are resolved through directory handles, one component at a time, so neither `..` nor a symlink leads out, also
 //! when somebody swaps a directory meanwhile. `homeostat.yaml` at the root widens the little that is allowed by default;
 //! it is read at start and never hot-reloaded, so editing a rule cannot widen what rules may do.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`reading`] | what is there, and may a probe open it |
+//! | [`finding`] | which files match a pattern |
+//! | [`writing`] | may a step write here |
+//! | [`running`] | may this program be started |
+//! | [`exposed`] | could anybody rewrite the rules |
 
+pub mod exposed;
+pub mod finding;
+pub mod reading;
+pub mod running;
 pub mod settings;
+pub mod writing;
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 use crate::model::moment::Moment;
 
+pub use exposed::writable_by_everybody;
+pub use finding::Pattern;
 pub use settings::Settings;
 
 /// Steps write below these directories of the root and nowhere else.
@@ -34,11 +49,37 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    fn forbidden(text: impl Into<String>) -> Denied {
+        Denied::Forbidden(text.into())
+    }
+
+    fn io(path: impl Into<String>, source: std::io::Error) -> Denied {
+        Denied::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// The whole story in one line, cause included.
+    pub fn told(&self) -> String {
+        match self {
+            Denied::Forbidden(text) => text.clone(),
+            Denied::Io { source, .. } => format!("{self}: {source}"),
+        }
+    }
+}
+
 /// What may be read, written and started below one root.
 pub struct Permission {
+    /// Absolute, without symlinks.
     pub(crate) root: PathBuf,
+    /// The root as it was given, made absolute: rules may name it so.
+    given: PathBuf,
     pub(crate) dir: Arc<cap_std::fs::Dir>,
     pub(crate) settings: Settings,
+    /// Programs that may be started: `settings.allow.run`, read.
+    runs: Vec<running::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
     pub(crate) reserved: Vec<String>,
 }
@@ -69,17 +110,31 @@ pub struct Slot {
 }
 
 impl Permission {
+    /// Opens the root and reads what the settings allow; an error if the root is no directory or an entry of `allow` is
+    /// not understood.
     pub fn new(root: &Path, settings: Settings) -> Result<Permission, Denied> {
-        let dir = cap_std::fs::Dir::open_ambient_dir(root, cap_std::ambient_authority()).map_err(
-            |source| Denied::Io {
-                path: root.display().to_string(),
-                source,
-            },
-        )?;
+        let opening = |source| Denied::io(root.display().to_string(), source);
+        let given = std::path::absolute(root).map_err(opening)?;
+        let root = given.canonicalize().map_err(opening)?;
+        let dir = cap_std::fs::Dir::open_ambient_dir(&root, cap_std::ambient_authority())
+            .map_err(opening)?;
+        let runs = settings
+            .allow
+            .run
+            .iter()
+            .map(|pattern| running::Allowed::parse(pattern).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
+        if let Some(path) = settings.allow.read.iter().find(|path| !is_plain(path)) {
+            return Err(Denied::forbidden(format!(
+                "allow.read: `{path}` is no absolute path without `..`"
+            )));
+        }
         Ok(Permission {
-            root: root.to_owned(),
+            root,
+            given,
             dir: Arc::new(dir),
             settings,
+            runs,
             reserved: Vec::new(),
         })
     }
@@ -90,38 +145,24 @@ impl Permission {
         self
     }
 
+    /// The root, absolute and without symlinks.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Opens a file for reading without blocking, only if it is regular. `Ok(None)`: there is nothing of that name.
-    /// Anything that cannot be read (permission, a directory, a FIFO, a link that leads out) is an error.
-    pub fn read(&self, path: &str) -> Result<Option<Opened>, Denied> {
-        let _ = path;
-        todo!()
+    /// An absolute path as one below the root, if it is.
+    fn below_root<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+        path.strip_prefix(&self.root)
+            .or_else(|_| path.strip_prefix(&self.given))
+            .ok()
     }
+}
 
-    /// What is there, without opening it. `Ok(None)`: nothing.
-    pub fn stat(&self, path: &str) -> Result<Option<Stat>, Denied> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Regular files below the root that match, sorted; more than `limit` is an error.
-    pub fn glob(&self, pattern: &str, limit: usize) -> Result<Vec<String>, Denied> {
-        let _ = (pattern, limit);
-        todo!()
-    }
-
-    /// Checks that a step may write this file and opens its parent (which must exist unless `make_parents`).
-    pub fn writable(&self, path: &str, make_parents: bool) -> Result<Slot, Denied> {
-        let _ = (path, make_parents);
-        todo!()
-    }
-
-    /// Checks that this program with these arguments may be started.
-    pub fn may_run(&self, argv: &[String]) -> Result<(), Denied> {
-        let _ = argv;
-        todo!()
-    }
+/// Absolute and without `..`.
+fn is_plain(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    path.is_absolute()
+        && path
+            .components()
+            .all(|part| !matches!(part, Component::ParentDir))
 }
