@@ -1,1 +1,4 @@
 //! cli
+pub mod arguments;
+mod help;
+pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }

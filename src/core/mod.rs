@@ -31,6 +31,9 @@ use crate::model::{
 
 use agenda::Agenda;
 
+/// A clock that goes back by less than this many milliseconds is taken to stand still.
+const JITTER: i64 = 1_000;
+
 /// What drivers tell the core.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -249,10 +252,13 @@ impl Core {
 
     /// The only entry.
     pub fn step(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
-        if now < self.now {
-            self.shift(now.0 - self.now.0);
+        let back = self.now.0 - now.0;
+        match input {
+            Input::Jumped(by) => self.shift(by),
+            _ if back > JITTER => self.shift(-back),
+            _ => {}
         }
-        self.now = now;
+        self.now = if back > JITTER { now } else { now.max(self.now) };
         match input {
             Input::Tick => self.tick(out),
             Input::Looked { ticket, verdict } => self.looked(ticket, verdict, out),
@@ -271,8 +277,27 @@ impl Core {
                 self.set_off(targets.unwrap_or_default(), out);
             }
             Input::Command(command) => self.command(command, out),
-            Input::Jumped(by) => self.shift(by),
+            Input::Jumped(_) => {}
         }
+    }
+
+    /// The same world with nothing under way and nothing to come: looks only when a round asks. For a dry run.
+    pub fn at_rest(&self) -> Core {
+        let mut core = self.clone();
+        core.agenda = Agenda::default();
+        core.flights.clear();
+        core.rounds.clear();
+        core.wires = Wires::default();
+        core.outline = Arc::new(core.outline.at_rest());
+        for (name, check) in &mut core.checks {
+            check.flight = None;
+            check.wanted = None;
+            check.retry = None;
+            if let Some(outline) = core.outline.checks.get(name) {
+                check.outline = outline.clone();
+            }
+        }
+        core
     }
 
     fn command(&mut self, command: Command, out: &mut Vec<Output>) {
@@ -334,6 +359,26 @@ impl Core {
         self.pause
             .as_ref()
             .filter(|pause| crate::guard::pauses(pause, self.now))
+    }
+
+    /// What would hold a remediation of this check at `now`, and until when.
+    pub fn would_hold(&self, name: &Name, now: Moment) -> Option<(HeldBy, Option<Moment>)> {
+        let check = self.checks.get(name)?;
+        let remediation = check.remediation()?;
+        let budget = self.budgets.get(name).cloned().unwrap_or_default();
+        let ruling = crate::guard::decide(crate::guard::Request {
+            now,
+            guard: &remediation.guard,
+            budget: &budget,
+            pause: self.pause.as_ref(),
+            in_flight: check.attempt.is_some(),
+            rung: self.next_rung(name, remediation),
+            jumped: self.jumped,
+        });
+        match ruling {
+            crate::guard::Ruling::Held { by, until } => Some((by, until)),
+            crate::guard::Ruling::Go { .. } => None,
+        }
     }
 
     /// Slots that came while their check was still being looked at, or while nobody ticked.

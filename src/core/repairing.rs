@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    fn next_rung(&self, name: &Name, remediation: &RemediationOutline) -> usize {
+    pub(super) fn next_rung(&self, name: &Name, remediation: &RemediationOutline) -> usize {
         self.budgets
             .get(name)
             .filter(|budget| budget.ladder == remediation.fingerprint)
@@ -243,6 +243,7 @@ impl Core {
         let until = now.plus(after);
         attempt.phase = Phase::Settling { until };
         let gone = !self.checks.contains_key(&attempt.check);
+        let round = attempt.round;
         self.write_attempt(id, out);
         if gone {
             self.end(id, End::Superseded, None, out);
@@ -250,6 +251,9 @@ impl Core {
             self.wake(id, out);
         } else {
             self.agenda.add(until, Alarm::Wake(id));
+        }
+        if let Some(round) = round {
+            self.finish_round(round, out);
         }
     }
 

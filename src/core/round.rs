@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{Core, Output, Wish, agenda::Alarm};
 use crate::model::{
     Name,
-    attempt::Attempt,
+    attempt::{Attempt, Phase},
     moment::Moment,
     report::{Decision, Outcome, Report, Round},
     verdict::Verdict,
@@ -185,14 +185,30 @@ impl Core {
         self.finish_round(id, out);
     }
 
-    fn finish_round(&mut self, id: u64, out: &mut Vec<Output>) {
+    /// What was begun is finished, also when nobody waits for its verification.
+    fn is_acting(&self, name: &Name) -> bool {
+        let attempt = self.checks.get(name).and_then(|check| check.attempt);
+        attempt
+            .and_then(|attempt| self.attempts.get(&attempt))
+            .is_some_and(|attempt| {
+                matches!(
+                    attempt.phase,
+                    Phase::Intended | Phase::Acting | Phase::RollingBack
+                )
+            })
+    }
+
+    pub(super) fn finish_round(&mut self, id: u64, out: &mut Vec<Output>) {
         let Some(open) = self.rounds.get(&id) else {
             return;
         };
         let done = open
             .seats
             .values()
-            .all(|seat| seat.settled || (open.over && seat.report.is_some()));
+            .all(|seat| {
+                let looked = seat.report.as_ref().map(|report| &report.check);
+                seat.settled || (open.over && looked.is_some_and(|name| !self.is_acting(name)))
+            });
         if !done {
             return;
         }

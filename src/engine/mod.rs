@@ -1,7 +1,29 @@
 //! The live driver: performs the core's outputs, returns inputs.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`live`] | starting an engine: settings, lock, rules, store, then the loop |
+//! | `driver` | the loop that owns the core; live, one-off and dry run are this same loop |
+//! | [`look`], `pool` | one look; the blocking threads for looks at files |
+//! | `repair` | doing a rung, undoing a ladder |
+//! | `watch` | what changes on disk while it runs |
+//! | `records` | where a driver writes: for real, or nowhere |
+//! | [`dry`] | the dry driver |
+//! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
+//! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
+mod board;
+mod counts;
+mod driver;
+pub mod dry;
 pub mod handle;
+mod investigate;
+pub mod live;
 pub mod look;
+mod pool;
+mod records;
+mod repair;
+mod watch;
 
 pub use handle::Handle;

@@ -125,6 +125,12 @@ impl Effect {
         }
     }
 
+    /// The receipt it will have if it is done: kept before the act, so that it can be undone even if the engine dies
+    /// before the real one is written.
+    pub fn promise(&self) -> Receipt {
+        self.receipt(Outcome::Done, "intended".to_owned(), super::undo::of(self))
+    }
+
     /// The receipt of an effect whose commit failed: nothing was changed, so there is no difference and no undo.
     pub fn failed(&self, error: &HandsError) -> Receipt {
         Receipt {

@@ -1,0 +1,769 @@
+//! The loop that owns the core: performs its outputs, returns inputs.
+//!
+//! The live engine, a one-off `check` and a dry run are this same loop with other hands, records and clocks; there is no
+//! question here which of them it is.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{
+    answer::Answer,
+    board::Standings,
+    handle::{News, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
+    look::{self, Purpose},
+    pool::{Answers, Item, Pool},
+    records::Records,
+};
+use crate::{
+    clock::{self, Clock, Stopwatch},
+    core::{Asked, Command, Core, Input, Output},
+    hands::Hands,
+    model::{
+        Name,
+        attempt::{Attempt, AttemptId, End, Phase, Row},
+        moment::Moment,
+        report::{Reason, Report, Round, Ticket},
+        standing::Pause,
+        status::Status,
+        verdict::Verdict,
+    },
+    permission::Permission,
+    probe::{Eyes, Tails},
+    rules::{
+        book::{Book, Check},
+        complaint::{self, Complaint},
+    },
+    script::{self, Env, Ground},
+    store::LookRecord,
+};
+
+/// Due looks gather for so long and run as a batch: a wake-up costs more than a look at a file.
+const GATHER: Duration = Duration::from_millis(10);
+/// The clock is taken to have jumped when it and the steady clock part by more than this.
+const JUMP: i64 = 5_000;
+/// How long `stop` waits for rungs that are being done.
+const FAREWELL: Duration = Duration::from_secs(60);
+
+/// What reaches the loop.
+pub(super) enum Message {
+    Input(Input),
+    Looked(Answers),
+    Request(Request),
+    /// Another generation, with what to say of it.
+    Book {
+        book: Arc<Book>,
+        /// What may be done under it, and the hands that keep to that.
+        permission: Arc<Permission>,
+        hands: Arc<dyn Hands>,
+        changes: String,
+        warnings: Vec<Complaint>,
+        told: Option<oneshot::Sender<ReloadAnswer>>,
+    },
+    /// What is on disk now is what runs already (again).
+    Same(Option<oneshot::Sender<ReloadAnswer>>),
+    Refused {
+        complaints: Vec<Complaint>,
+        told: Option<oneshot::Sender<ReloadAnswer>>,
+    },
+    PauseFile(Option<String>),
+}
+
+/// What a driver is made of.
+pub(super) struct Parts {
+    pub book: Arc<Book>,
+    pub script: script::Engine,
+    pub permission: Arc<Permission>,
+    pub rules: PathBuf,
+    pub env: Arc<Env>,
+    pub clock: Arc<dyn Clock>,
+    pub hands: Arc<dyn Hands>,
+    pub records: Arc<dyn Records>,
+    pub tails: Arc<Tails>,
+    pub board: Arc<Standings>,
+    pub ledger: super::counts::Counts,
+}
+
+/// Who waits for a round.
+enum Waiting {
+    Answer(oneshot::Sender<Answer>),
+    Record(oneshot::Sender<Value>),
+}
+
+pub(super) struct Driver {
+    pub(super) parts: Parts,
+    pub(super) core: Core,
+    /// The book of each open attempt: it is repaired and verified by its own plan.
+    frozen: HashMap<AttemptId, Arc<Book>>,
+    pool: Pool,
+    pub(super) sender: mpsc::UnboundedSender<Message>,
+    receiver: mpsc::UnboundedReceiver<Message>,
+    news: broadcast::Sender<Arc<News>>,
+    waiting: HashMap<u64, Waiting>,
+    /// The last verdict of each check, with how many looks there were.
+    pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
+    /// Checks whose last look is still stuck on its thread.
+    stuck: HashMap<Ticket, Name>,
+    flying: HashMap<Ticket, Name>,
+    complaints: Vec<Complaint>,
+    rows: Vec<Row>,
+    looks: Vec<LookRecord>,
+    stopping: Option<Vec<oneshot::Sender<()>>>,
+}
+
+impl Driver {
+    /// Takes up what was saved. The first outputs are performed when [`Driver::run`] begins.
+    pub(super) fn new(
+        parts: Parts,
+        core: Core,
+        news: broadcast::Sender<Arc<News>>,
+        channel: (
+            mpsc::UnboundedSender<Message>,
+            mpsc::UnboundedReceiver<Message>,
+        ),
+    ) -> Driver {
+        let (sender, receiver) = channel;
+        let sink = sender.clone();
+        let pool = Pool::new(move |answers| {
+            let _ = sink.send(Message::Looked(answers)); // the engine has ended
+        });
+        Driver {
+            parts,
+            core,
+            frozen: HashMap::new(),
+            pool,
+            sender,
+            receiver,
+            news,
+            waiting: HashMap::new(),
+            last: HashMap::new(),
+            stuck: HashMap::new(),
+            flying: HashMap::new(),
+            complaints: Vec::new(),
+            rows: Vec::new(),
+            looks: Vec::new(),
+            stopping: None,
+        }
+    }
+
+    /// Until it is stopped.
+    pub(super) async fn run(mut self, first: Vec<Output>, complaints: Vec<Complaint>) {
+        self.complaints = complaints;
+        self.perform(first);
+        let mut steady = Stopwatch::new();
+        let mut wall = self.parts.clock.now();
+        loop {
+            let now = self.parts.clock.now();
+            let jumped = now.0 - wall.0 - steady.elapsed().as_millis() as i64;
+            (wall, steady) = (now, Stopwatch::new());
+            if jumped.abs() > JUMP {
+                self.step(Input::Jumped(jumped));
+            }
+            let due = match self.stopping {
+                Some(_) => None,
+                None => self.core.next_due(),
+            };
+            let wait = due.map_or(Duration::from_secs(1), |due| due.since(now));
+            let wait = wait.clamp(GATHER, Duration::from_secs(1));
+            tokio::select! {
+                biased;
+                message = self.receiver.recv() => match message {
+                    Some(message) => self.receive_all(message),
+                    None => return,
+                },
+                () = clock::sleep(wait) => {
+                    self.pool.tend();
+                    if self.stopping.is_none() {
+                        self.step(Input::Tick);
+                    }
+                }
+            }
+            if self.may_end() {
+                for told in self.stopping.take().unwrap_or_default() {
+                    let _ = told.send(()); // whoever asked may have gone
+                }
+                return;
+            }
+        }
+    }
+
+    /// One message and all that wait behind it, then everything they ask for at once.
+    fn receive_all(&mut self, first: Message) {
+        let mut out = Vec::new();
+        self.receive(first, &mut out);
+        for _ in 0..1024 {
+            match self.receiver.try_recv() {
+                Ok(message) => self.receive(message, &mut out),
+                Err(_) => break,
+            }
+        }
+        let now = self.parts.clock.now();
+        if self.stopping.is_none() && self.core.next_due().is_some_and(|due| due <= now) {
+            self.core.step(now, Input::Tick, &mut out);
+        }
+        self.perform(out);
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.core.step(self.parts.clock.now(), input, &mut out);
+        self.perform(out);
+    }
+
+    fn may_end(&self) -> bool {
+        self.stopping.is_some()
+            && !self.core.attempts().any(|attempt| {
+                matches!(
+                    attempt.phase,
+                    Phase::Intended | Phase::Acting | Phase::RollingBack
+                )
+            })
+    }
+
+    fn receive(&mut self, message: Message, out: &mut Vec<Output>) {
+        let now = self.parts.clock.now();
+        match message {
+            Message::Input(input) => self.core.step(now, input, out),
+            Message::Looked(answers) => {
+                for (ticket, verdict) in answers {
+                    self.stuck.remove(&ticket);
+                    self.flying.remove(&ticket);
+                    self.core.step(now, Input::Looked { ticket, verdict }, out);
+                }
+            }
+            Message::Request(request) => self.request(request, now, out),
+            Message::Book {
+                book,
+                permission,
+                hands,
+                changes,
+                warnings,
+                told,
+            } => {
+                self.parts.permission = permission;
+                self.parts.hands = hands;
+                let generation = book.generation.to_string();
+                let outline = book.outline.clone();
+                self.parts.book = book;
+                self.complaints.clear();
+                self.core.step(now, Input::Reload(outline), out);
+                self.tell(News::Reloaded {
+                    generation: generation.clone(),
+                    changes: changes.clone(),
+                    warnings,
+                });
+                answer_reload(told, true, generation, changes, None);
+            }
+            Message::Same(told) => {
+                if !self.complaints.is_empty() {
+                    self.complaints.clear();
+                    self.tell(News::Reloaded {
+                        generation: self.parts.book.generation.to_string(),
+                        changes: "+0 ~0 -0 checks".to_owned(),
+                        warnings: Vec::new(),
+                    });
+                }
+                let generation = self.parts.book.generation.to_string();
+                answer_reload(told, true, generation, "+0 ~0 -0 checks".to_owned(), None);
+            }
+            Message::Refused { complaints, told } => {
+                let generation = self.parts.book.generation.to_string();
+                let text = Some(plain(&complaints));
+                self.complaints.clone_from(&complaints);
+                self.tell(News::Refused {
+                    generation: generation.clone(),
+                    complaints,
+                });
+                answer_reload(told, false, generation, String::new(), text);
+            }
+            Message::PauseFile(reason) => self.pause_file(reason, now, out),
+        }
+    }
+
+    fn pause_file(&mut self, reason: Option<String>, now: Moment, out: &mut Vec<Output>) {
+        const BY: &str = "file";
+        let by_file = self.core.pause().is_some_and(|pause| pause.by == BY);
+        match reason {
+            Some(reason) if self.core.pause().is_none() => {
+                let pause = Pause {
+                    at: now,
+                    by: BY.to_owned(),
+                    reason,
+                    until: None,
+                };
+                self.command(Command::Pause(pause), now, out);
+            }
+            None if by_file => self.command(Command::Resume, now, out),
+            _ => {}
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Moment, out: &mut Vec<Output>) {
+        let pauses = matches!(command, Command::Pause(_) | Command::Resume);
+        self.core.step(now, Input::Command(command), out);
+        if pauses {
+            self.tell(News::Paused(self.core.pause().cloned()));
+        }
+    }
+
+    fn request(&mut self, request: Request, now: Moment, out: &mut Vec<Output>) {
+        match request {
+            Request::Check {
+                names,
+                fix,
+                wait,
+                reply,
+            } => {
+                let id = self.core.new_round();
+                self.waiting.insert(id, Waiting::Answer(reply));
+                let checks = self.names(names);
+                let round = Command::Round {
+                    id,
+                    checks,
+                    fix,
+                    wait,
+                };
+                self.command(round, now, out);
+            }
+            Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Investigate { name, wait, reply } => {
+                let id = self.core.new_round();
+                self.waiting.insert(id, Waiting::Record(reply));
+                let it = Command::Investigate {
+                    id,
+                    name,
+                    cause: Some("manual".to_owned()),
+                    wait,
+                };
+                self.command(it, now, out);
+            }
+            Request::Status(reply) => {
+                let _ = reply.send(self.status(now)); // the asker may have gone
+            }
+            Request::Explain { name, reply } => {
+                let _ = reply.send(self.explain(&name, now));
+            }
+            Request::Pause(pause, reply) => {
+                self.command(Command::Pause(pause), now, out);
+                self.flush();
+                let _ = reply.send(());
+            }
+            Request::Resume(reply) => {
+                self.command(Command::Resume, now, out);
+                self.flush();
+                let _ = reply.send(());
+            }
+            Request::Undo { attempt, by, reply } => self.undo(attempt, by, reply),
+            Request::Event(event) => self.core.step(now, Input::Event(event), out),
+            Request::Reload(_) | Request::Store(_) => {
+                // Answered before the loop: by the watcher and by the store.
+            }
+            Request::Stop(reply) => {
+                let first = self.stopping.is_none();
+                self.stopping.get_or_insert_default().push(reply);
+                if first {
+                    self.end_late();
+                }
+            }
+        }
+    }
+
+    /// A rung that does not end must not keep the engine from ending.
+    fn end_late(&self) {
+        let sender = self.sender.clone();
+        let open: Vec<AttemptId> = self.core.attempts().map(|attempt| attempt.id).collect();
+        tokio::spawn(async move {
+            clock::sleep(FAREWELL).await;
+            for attempt in open {
+                let receipts = vec![super::repair::gave_up_waiting()];
+                let _ = sender.send(Message::Input(Input::Acted { attempt, receipts }));
+            }
+        });
+    }
+
+    fn names(&self, names: Vec<Name>) -> Vec<Name> {
+        if names.is_empty() {
+            self.parts.book.outline.checks.keys().cloned().collect()
+        } else {
+            names
+        }
+    }
+
+    pub(super) fn tell(&self, news: News) {
+        let _ = self.news.send(Arc::new(news)); // nobody may be listening
+    }
+
+    pub(super) fn news(&self) -> broadcast::Sender<Arc<News>> {
+        self.news.clone()
+    }
+
+    pub(super) fn ground(&self, now: Moment) -> Ground {
+        Ground {
+            now,
+            vars: self.parts.book.vars.clone(),
+            env: self.parts.env.clone(),
+        }
+    }
+
+    /// The book by which an attempt was planned.
+    pub(super) fn book_of(&self, attempt: AttemptId) -> Arc<Book> {
+        self.frozen
+            .get(&attempt)
+            .unwrap_or(&self.parts.book)
+            .clone()
+    }
+
+    fn perform(&mut self, outputs: Vec<Output>) {
+        let now = self.parts.clock.now();
+        let mut quick = Vec::new();
+        let mut eyes = None;
+        for output in outputs {
+            match output {
+                Output::Look(asked) => {
+                    let eyes = eyes.get_or_insert_with(|| Arc::new(self.eyes(now))).clone();
+                    self.look(asked, eyes, &mut quick);
+                }
+                Output::Persist(row) => {
+                    self.announce(&row);
+                    self.rows.push(row);
+                }
+                Output::PersistThenTell(row, attempt) => {
+                    self.flush();
+                    self.frozen.insert(attempt, self.parts.book.clone());
+                    let sender = self.sender.clone();
+                    let then = Box::new(move |written: Result<(), String>| {
+                        let input = match written {
+                            Ok(()) => Input::Durable(attempt),
+                            Err(error) => {
+                                tracing::error!(attempt, %error, "could not write an intent, so nothing is done");
+                                Input::NotDurable(attempt)
+                            }
+                        };
+                        let _ = sender.send(Message::Input(input)); // the engine has ended
+                    });
+                    self.parts.records.durable(row, then);
+                }
+                Output::Act(attempt) => self.act(attempt, now),
+                Output::RollBack { attempt, climbed } => self.roll_back(attempt, climbed, now),
+                Output::Report(report) => self.report(report),
+                Output::Ended { attempt, verdict } => self.ended(&attempt, verdict.as_deref()),
+                Output::RoundDone(round) => self.round_done(&round, now),
+                Output::Abandon(ticket) => {
+                    if let Some(name) = self.flying.remove(&ticket) {
+                        self.stuck.insert(ticket, name);
+                    }
+                }
+            }
+        }
+        self.pool.submit(quick);
+        self.flush();
+    }
+
+    /// Hands over what is to be written, in order.
+    fn flush(&mut self) {
+        if !self.rows.is_empty() {
+            self.parts.records.write(std::mem::take(&mut self.rows));
+        }
+        if !self.looks.is_empty() {
+            self.parts.records.looks(std::mem::take(&mut self.looks));
+        }
+    }
+
+    fn announce(&self, row: &Row) {
+        match row {
+            Row::Held { check, by, until, .. } => self.tell(News::Held {
+                check: check.clone(),
+                by: by.word().to_owned(),
+                until: *until,
+            }),
+            Row::Note { check, text, .. } => self.tell(News::Note {
+                check: check.clone(),
+                text: text.clone(),
+            }),
+            _ => {}
+        }
+    }
+
+    fn eyes(&self, now: Moment) -> Eyes {
+        Eyes {
+            engine: self.parts.script.clone(),
+            permission: self.parts.permission.clone(),
+            ground: self.ground(now),
+            tails: self.parts.tails.clone(),
+            board: self.parts.board.clone(),
+            limit: Duration::from_secs(10),
+        }
+    }
+
+    fn look(&mut self, asked: Asked, eyes: Arc<Eyes>, quick: &mut Vec<Item>) {
+        let ticket = asked.ticket;
+        let check = self.check_of(&asked);
+        let answer = |verdict| {
+            let _ = self.sender.send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
+        };
+        let Some(check) = check else {
+            answer(Verdict::unknown("the check is gone"));
+            return;
+        };
+        if self.stuck.values().any(|name| *name == asked.check) {
+            answer(Verdict::unknown("the look before has not come back yet"));
+            return;
+        }
+        let book = asked.verify.map(|attempt| self.book_of(attempt));
+        let until = book.and_then(|book| {
+            let check = book.checks.get(&asked.check)?;
+            check.remediation.as_ref()?.until.clone()
+        });
+        let purpose = Purpose {
+            prior: asked.prior,
+            until,
+            keep: asked.keep,
+            ledger: check.judging.publish.is_some().then(|| self.parts.ledger.of(&asked.check)),
+        };
+        if look::is_quick(&check) {
+            self.flying.insert(ticket, asked.check);
+            quick.push(Item {
+                ticket,
+                check,
+                eyes,
+                purpose,
+            });
+        } else {
+            let eyes = Eyes {
+                limit: check.outline.deadline,
+                ..Eyes::clone(&eyes)
+            };
+            let sender = self.sender.clone();
+            tokio::spawn(async move {
+                let verdict = look::take(check, eyes, purpose).await;
+                let _ = sender.send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
+            });
+        }
+    }
+
+    /// A verification looks by the book of its attempt; everything else by the one that runs.
+    fn check_of(&self, asked: &Asked) -> Option<Arc<Check>> {
+        let frozen = asked.verify.map(|attempt| self.book_of(attempt));
+        let book = frozen.as_ref().unwrap_or(&self.parts.book);
+        book.checks.get(&asked.check).cloned()
+    }
+
+    fn report(&mut self, report: Report) {
+        let looks = self.last.get(&report.check).map_or(0, |(_, looks)| *looks) + 1;
+        self.last
+            .insert(report.check.clone(), (report.verdict.clone(), looks));
+        self.parts
+            .board
+            .set(&report.check, report.status, &report.verdict.message);
+        self.looks.push(LookRecord {
+            check: report.check.clone(),
+            at: report.at,
+            status: report.verdict.status,
+            counted: report.status,
+            duration_ms: report.verdict.duration_ms,
+            verdict: report.verdict.clone(),
+        });
+        if let Some(from) = report.was {
+            self.tell(News::Changed {
+                check: report.check.clone(),
+                from,
+                to: report.status,
+                message: report.verdict.message.clone(),
+            });
+        }
+        if let Some(publication) = report.verdict.publish.clone() {
+            self.parts.records.publish(publication);
+        }
+        if report.reason != Reason::Verify {
+            self.write_line(&report.check, &report.verdict, report.at, None);
+        }
+    }
+
+    /// The check's line in its journal: one for every look, one more when a repair has ended.
+    fn write_line(&self, name: &Name, verdict: &Verdict, at: Moment, attempt: Option<&Attempt>) {
+        let Some(check) = self.parts.book.checks.get(name) else {
+            return;
+        };
+        let Some(journal) = &check.journal else {
+            return;
+        };
+        let status = attempt.map_or(verdict.status, |attempt| attempt.before.status);
+        let line = crate::journal::records::check_line(&crate::journal::records::CheckLine {
+            at,
+            name,
+            status: verdict.status,
+            message: &verdict.message,
+            can_auto_fix: check
+                .outline
+                .remediation
+                .as_ref()
+                .is_some_and(|remediation| remediation.when.contains(&status)),
+            fix_applied: attempt.is_some_and(Attempt::was_done),
+            before: attempt.map(|attempt| &attempt.before),
+            verified: attempt.map(|attempt| attempt.end() == Some(End::Verified)),
+            generation: &self.parts.book.generation,
+        });
+        self.parts.records.journal(journal, line);
+    }
+
+    fn ended(&mut self, attempt: &Arc<Attempt>, verdict: Option<&Verdict>) {
+        self.frozen.remove(&attempt.id);
+        self.parts.ledger.count(attempt);
+        self.tell(News::Ended(attempt.clone()));
+        let at = match attempt.phase {
+            Phase::Ended { at, end } if !matches!(end, End::Withheld | End::Would) => at,
+            _ => return,
+        };
+        let last = self.last.get(&attempt.check).map(|(verdict, _)| verdict.clone());
+        if let Some(verdict) = verdict.or(last.as_deref()) {
+            self.write_line(&attempt.check, verdict, at, Some(attempt));
+        }
+    }
+
+    fn round_done(&mut self, round: &Round, now: Moment) {
+        let record = round.investigation.as_ref().map(|(name, cause)| {
+            let record = super::investigate::record(&self.parts.book, round, name, cause.as_deref());
+            if let Some(journal) = self
+                .parts
+                .book
+                .investigations
+                .get(name)
+                .and_then(|it| it.journal.clone())
+            {
+                self.parts.records.journal(&journal, record.clone());
+            }
+            self.tell(News::Investigated {
+                name: name.clone(),
+                record: record.clone(),
+            });
+            record
+        });
+        match self.waiting.remove(&round.id) {
+            Some(Waiting::Answer(reply)) => {
+                let answer = Answer::of(round, &self.parts.book.generation, now);
+                let _ = reply.send(answer); // whoever asked may have gone
+            }
+            Some(Waiting::Record(reply)) => {
+                let _ = reply.send(record.unwrap_or(Value::Null));
+            }
+            None => {}
+        }
+    }
+
+    fn status(&self, now: Moment) -> StatusAnswer {
+        let attempts: HashMap<&Name, &Attempt> = self
+            .core
+            .attempts()
+            .map(|attempt| (&attempt.check, attempt))
+            .collect();
+        let checks: Vec<StandingAnswer> = self
+            .core
+            .standings()
+            .map(|(name, standing)| StandingAnswer {
+                name: name.to_string(),
+                status: standing.status,
+                message: standing.message.clone(),
+                since: standing.since.seconds(),
+                looked: standing.looked.map(Moment::seconds),
+                looks: self.last.get(name).map_or(0, |(_, looks)| *looks),
+                held_by: standing.held_by.map(|by| by.word().to_owned()),
+                attempt: attempts
+                    .get(name)
+                    .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
+            })
+            .collect();
+        StatusAnswer {
+            generation: self.parts.book.generation.to_string(),
+            now: now.seconds(),
+            overall: Status::worst(checks.iter().map(|check| check.status)),
+            paused: self.core.pause().cloned(),
+            checks,
+            complaints: self
+                .complaints
+                .iter()
+                .filter_map(|complaint| serde_json::to_value(complaint).ok())
+                .collect(),
+            complaints_text: (!self.complaints.is_empty())
+                .then(|| plain(&self.complaints)),
+            missed_slots: self.core.missed(),
+            store: None,
+        }
+    }
+
+    fn explain(&self, name: &Name, now: Moment) -> Option<Value> {
+        let check = self.parts.book.checks.get(name)?;
+        let standing = self.core.standing(name);
+        let last = self.last.get(name).map(|(verdict, _)| verdict);
+        let ruling = self.core.would_hold(name, now);
+        Some(json!({
+            "check": name,
+            "about": check.about,
+            "rule": check.place,
+            "status": standing.map(|standing| standing.status),
+            "message": standing.map(|standing| standing.message.clone()),
+            "since": standing.map(|standing| standing.since.seconds()),
+            "verdict": last.map(|verdict| verdict.as_ref()),
+            "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
+                "when": remediation.when,
+                "ladder": remediation.ladder,
+                "held_by": ruling.map(|(by, _)| by.word()),
+                "until": ruling.and_then(|(_, until)| until).map(Moment::seconds),
+                "budget": self.core.budget(name),
+                "attempt": self.core.attempts().find(|attempt| attempt.check == *name).map(|attempt| attempt.id),
+            })),
+        }))
+    }
+
+    /// The same loop with dry hands, in a world of its own.
+    fn dry_run(&self, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
+        let parts = Parts {
+            book: self.parts.book.clone(),
+            script: self.parts.script.clone(),
+            permission: self.parts.permission.clone(),
+            rules: self.parts.rules.clone(),
+            env: self.parts.env.clone(),
+            clock: self.parts.clock.clone(),
+            hands: Arc::new(crate::hands::dry::Dry),
+            records: Arc::new(super::records::Nowhere),
+            tails: Arc::default(),
+            board: Arc::new(self.parts.board.copy()),
+            ledger: self.parts.ledger.clone(),
+        };
+        super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+    }
+}
+
+/// Complaints as text that goes through an answer to whoever asked.
+fn plain(complaints: &[Complaint]) -> String {
+    complaint::render(
+        complaints,
+        complaint::Style {
+            unicode: true,
+            colour: false,
+            width: 100,
+        },
+    )
+}
+
+fn answer_reload(
+    told: Option<oneshot::Sender<ReloadAnswer>>,
+    live: bool,
+    generation: String,
+    changes: String,
+    complaints_text: Option<String>,
+) {
+    if let Some(told) = told {
+        let _ = told.send(ReloadAnswer {
+            live,
+            generation,
+            changes,
+            complaints_text,
+        }); // whoever asked may have gone
+    }
+}

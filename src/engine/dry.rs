@@ -1,0 +1,120 @@
+//! The dry driver: the same loop and the same core, with hands that only say what they would do and nothing to remember
+//! by. It ends with its one round.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{
+    answer::Answer,
+    board::Standings,
+    counts::Counts,
+    driver::{Driver, Message, Parts},
+    handle::Request,
+    live::{Ground, Loader, Options, StartError},
+    records::Nowhere,
+};
+use crate::{
+    clock::{Clock, SetClock},
+    core::Core,
+    hands,
+    model::{Name, attempt::Saved, moment::Moment},
+    permission,
+    rules::{book::Book, complaint::Complaint},
+    store,
+};
+
+/// How long the looks and preparations of a dry round may take together.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts a dry round in the background and answers when it is done.
+pub(super) fn spawn(parts: Parts, core: Core, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
+    let (news, _) = broadcast::channel(16);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let driver = Driver::new(parts, core, news, (sender.clone(), receiver));
+    tokio::spawn(driver.run(Vec::new(), Vec::new()));
+    tokio::spawn(async move {
+        let (tell, told) = oneshot::channel();
+        let check = Request::Check {
+            names,
+            fix: true,
+            wait: PATIENCE,
+            reply: tell,
+        };
+        if sender.send(Message::Request(check)).is_ok()
+            && let Ok(answer) = told.await
+        {
+            let _ = reply.send(answer); // whoever asked may have gone
+        }
+        let (tell, told) = oneshot::channel();
+        if sender.send(Message::Request(Request::Stop(tell))).is_ok() {
+            let _ = told.await; // it ends either way
+        }
+    });
+}
+
+/// A dry round without a running engine: standings come from a copy of the store, time stands at `at` if given.
+pub async fn run(
+    options: Options,
+    names: Vec<Name>,
+    at: Option<Moment>,
+) -> Result<Answer, StartError> {
+    let (parts, core) = prepare(&options, at)?;
+    let names = if names.is_empty() {
+        parts.book.outline.checks.keys().cloned().collect()
+    } else {
+        names
+    };
+    let (reply, answer) = oneshot::channel();
+    spawn(parts, core, names, reply);
+    answer
+        .await
+        .map_err(|_| StartError::Refused("the dry run ended early".to_owned()))
+}
+
+fn prepare(options: &Options, at: Option<Moment>) -> Result<(Parts, Core), StartError> {
+    let (book, _, ground) = load(options)?;
+    let clock: Arc<dyn Clock> = match at {
+        Some(at) => Arc::new(SetClock::at(at)),
+        None => options.clock.clone(),
+    };
+    let own = options.root.join(permission::OWN);
+    let saved = match store::snapshot(&own) {
+        Ok(Some(store)) => store.load(),
+        Ok(None) => Ok(Saved::default()),
+        Err(error) => Err(error),
+    };
+    let saved = saved.map_err(|error| {
+        StartError::Refused(format!("could not read the store: {}", error.chain()))
+    })?;
+    let permission = ground.permission(&options.root, Some(&book))?;
+    let parts = Parts {
+        script: ground.script.clone(),
+        permission,
+        rules: options.rules.clone(),
+        env: ground.env.clone(),
+        clock: clock.clone(),
+        hands: Arc::new(hands::Dry),
+        records: Arc::new(Nowhere),
+        tails: Arc::default(),
+        board: Arc::new(Standings::default()),
+        ledger: Counts::default(),
+        book: book.clone(),
+    };
+    let outline = Arc::new(book.outline.at_rest());
+    let core = Core::start(outline, saved, clock.now(), &mut Vec::new()).at_rest();
+    Ok((parts, core))
+}
+
+/// The rules on disk without running them, with their warnings.
+pub fn book(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>), StartError> {
+    load(options).map(|(book, warnings, _)| (book, warnings))
+}
+
+fn load(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>, Ground), StartError> {
+    let ground = Ground::lay(options)?;
+    let own = options.root.join(permission::OWN);
+    let mut loader = Loader::new(options, ground, own)?;
+    let (book, warnings) = loader.load().map_err(StartError::Rules)?;
+    Ok((Arc::new(book), warnings, loader.ground))
+}

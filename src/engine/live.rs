@@ -1,0 +1,501 @@
+//! Starting an engine: settings, lock, rules, store, then the loop.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, FutureExt};
+use serde_json::Value;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{
+    board::Standings,
+    counts::{Counts, Sum},
+    driver::{Driver, Message, Parts},
+    handle::{Handle, ReloadAnswer, Request},
+    records::{Kept, Records, Scribe},
+    watch::{Ears, Watch},
+};
+use crate::{
+    clock::Clock,
+    core::Core,
+    hands::{self, Runner},
+    journal::Journals,
+    model::{Generation, Name, outline::Outline},
+    permission::{self, Permission, Settings, settings::Keep},
+    probe::Tails,
+    rules::{
+        self,
+        book::Book,
+        complaint::{Complaint, Severity},
+    },
+    script::{self, Env},
+    store::{LastGood, Lock, LockError, Opened, Store, Writer},
+};
+
+/// How an engine is started.
+#[derive(Clone)]
+pub struct Options {
+    /// What relative paths in rules mean.
+    pub root: PathBuf,
+    pub rules: PathBuf,
+    /// `--set NAME=VALUE`.
+    pub set: BTreeMap<String, Value>,
+    /// Look by triggers and watch files; without it only what is asked for is looked at.
+    pub watch: bool,
+    pub clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The rules (or `homeostat.yaml`) have mistakes and there is no last good book.
+    #[error("the rules have mistakes")]
+    Rules(Vec<Complaint>),
+    #[error("another engine runs on this root{}", pid.map_or(String::new(), |pid| format!(" (process {pid})")))]
+    Locked { pid: Option<u32> },
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A started engine.
+pub struct Live {
+    pub handle: Handle,
+    pub generation: Generation,
+    pub checks: usize,
+    /// Complaints about rules that do not keep them from running.
+    pub warnings: Vec<Complaint>,
+    /// Complaints about what is on disk, when the last good book runs instead.
+    pub started_from_last_good: Option<Vec<Complaint>>,
+    /// What the operator should know: a store set aside, repairs paused.
+    pub notes: Vec<String>,
+    ended: JoinHandle<()>,
+}
+
+impl Live {
+    /// Waits until the engine has ended (see [`Handle::stop`]) and everything is written.
+    pub async fn finished(self) {
+        if let Err(error) = self.ended.await {
+            tracing::error!(%error, "the engine ended early");
+        }
+    }
+}
+
+/// What every driver needs before its rules: what is allowed, and where.
+pub(super) struct Ground {
+    pub settings: Settings,
+    pub script: script::Engine,
+    pub env: Arc<Env>,
+}
+
+impl Ground {
+    pub(super) fn lay(options: &Options) -> Result<Ground, StartError> {
+        let root = &options.root;
+        if !root.is_dir() {
+            return Err(StartError::Refused(format!(
+                "the root {} is no directory",
+                root.display()
+            )));
+        }
+        if let Some(what) = permission::writable_by_everybody(root, &options.rules) {
+            return Err(StartError::Refused(format!(
+                "{what} is writable by everybody: whoever may write it decides what is done here"
+            )));
+        }
+        let settings = rules::settings::load(root).map_err(StartError::Rules)?;
+        let env = Env {
+            listed: settings
+                .env
+                .iter()
+                .map(|name| (name.clone(), std::env::var(name).ok()))
+                .collect(),
+        };
+        Ok(Ground {
+            settings,
+            script: script::Engine::new(),
+            env: Arc::new(env),
+        })
+    }
+
+    /// What may be done under this book: its own journals are out of reach for its steps.
+    pub(super) fn permission(&self, root: &Path, book: Option<&Book>) -> Result<Arc<Permission>, StartError> {
+        let reserved = book.map(|book| book.reserved.clone()).unwrap_or_default();
+        Permission::new(root, self.settings.clone())
+            .map(|permission| Arc::new(permission.reserving(reserved)))
+            .map_err(|error| StartError::Refused(error.told()))
+    }
+}
+
+/// Starts an engine. Everything that can be wrong is found before it looks at anything.
+pub async fn start(options: Options) -> Result<Live, StartError> {
+    let ground = Ground::lay(&options)?;
+    let own = options.root.join(permission::OWN);
+    let lock = Lock::take(&own).map_err(|error| match error {
+        LockError::Held { pid } => StartError::Locked { pid },
+        other => StartError::Refused(other.to_string()),
+    })?;
+    let keep = ground.settings.keep.clone();
+    let mut loader = Loader::new(&options, ground, own.clone())?;
+    let loaded = loader.first()?;
+    let now = options.clock.now();
+    let (store, opened) = Store::open(&own, now)
+        .map_err(|error| StartError::Refused(format!("could not open the store: {}", error.chain())))?;
+    let saved = store
+        .load()
+        .map_err(|error| StartError::Refused(format!("could not read the store: {}", error.chain())))?;
+    let ledger = counts(&store, now);
+    let book = loaded.book.clone();
+    let permission = loader.ground.permission(&options.root, Some(&book))?;
+    let writer = Writer::spawn(store);
+    let journals = Journals::new(permission.dir.clone(), keep.journal);
+    let scribe = Scribe::start(journals)
+        .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
+    let mut notes = loaded.notes;
+    if let Opened::SetAside { path, why } = &opened {
+        notes.push(format!(
+            "the store was corrupt ({why}) and was set aside as {}: repairs are paused until `homeostat resume`",
+            path.display()
+        ));
+    } else if let Some(pause) = &saved.pause {
+        notes.push(format!("repairs are paused by {}: {}", pause.by, pause.reason));
+    }
+    let records = Arc::new(Kept {
+        writer: writer.clone(),
+        scribe: scribe.clone(),
+    });
+    let (requests, asked) = mpsc::unbounded_channel();
+    let (news, _) = broadcast::channel(1024);
+    let handle = Handle { requests, news };
+    let outline = if options.watch { book.outline.clone() } else { Arc::new(book.outline.at_rest()) };
+    let runner: Arc<dyn Runner> = Arc::new(ByHandle(handle.clone()));
+    let parts = Parts {
+        book: book.clone(),
+        script: loader.ground.script.clone(),
+        hands: Arc::new(hands::Live::new(permission.clone(), runner.clone())),
+        permission,
+        rules: options.rules.clone(),
+        env: loader.ground.env.clone(),
+        clock: options.clock.clone(),
+        records: records.clone() as Arc<dyn Records>,
+        tails: Arc::new(Tails::default()),
+        board: Arc::new(Standings::default()),
+        ledger,
+    };
+    let mut first = Vec::new();
+    let core = Core::start(outline, saved, now, &mut first);
+    let channel = mpsc::unbounded_channel();
+    let sender = channel.0.clone();
+    let driver = Driver::new(parts, core, handle.news.clone(), channel);
+    let complaints = loaded.refused.clone().unwrap_or_default();
+    let watch = if options.watch {
+        let ears = Reloader {
+            loader,
+            runner,
+            sender: sender.clone(),
+        };
+        let watch = Watch::start(options.root.clone(), options.rules.clone(), book.outline.clone(), ears)
+            .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
+        Some(watch)
+    } else {
+        None
+    };
+    let driven = tokio::spawn(driver.run(first, complaints));
+    let forward = tokio::spawn(forward(asked, sender, watch.clone(), writer.clone()));
+    let tidied = tokio::spawn(tidy(writer.clone(), options.clock.clone(), keep));
+    let ended = tokio::spawn(async move {
+        if let Err(error) = driven.await {
+            tracing::error!(%error, "the loop ended early");
+        }
+        forward.abort();
+        tidied.abort();
+        if let Some(watch) = watch {
+            watch.stop();
+        }
+        let closed = tokio::task::spawn_blocking(move || {
+            scribe.flush();
+            writer.close()
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "could not close the store");
+        }
+        drop(lock);
+    });
+    Ok(Live {
+        handle,
+        generation: book.generation.clone(),
+        checks: book.checks.len(),
+        warnings: loaded.warnings,
+        started_from_last_good: loaded.refused,
+        notes,
+        ended,
+    })
+}
+
+fn counts(store: &Store, now: crate::model::moment::Moment) -> Counts {
+    let mut counts = Counts::default();
+    for line in store.ledger(now).unwrap_or_default() {
+        if line.kind.is_none() {
+            counts.begin(
+                line.check,
+                Sum {
+                    attempts: line.verified + line.failed + line.superseded + line.interrupted,
+                    verified: line.verified,
+                    failed: line.failed + line.superseded + line.interrupted,
+                },
+            );
+        }
+    }
+    counts
+}
+
+/// Requests go to the loop, but for those that the watcher or the store answers.
+async fn forward(
+    mut asked: mpsc::UnboundedReceiver<Request>,
+    sender: mpsc::UnboundedSender<Message>,
+    watch: Option<Watch>,
+    writer: Writer,
+) {
+    while let Some(request) = asked.recv().await {
+        match request {
+            Request::Reload(reply) => {
+                if let Some(watch) = &watch {
+                    watch.reload(reply);
+                }
+            }
+            Request::Store(question) => {
+                let writer = writer.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = writer.ask(question).await {
+                        tracing::warn!(error = %error.chain(), "could not ask the store");
+                    }
+                });
+            }
+            other => {
+                if sender.send(Message::Request(other)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Forgets what is older than `keep` says, a little at a time.
+async fn tidy(writer: Writer, clock: Arc<dyn Clock>, keep: Keep) {
+    loop {
+        crate::clock::sleep(Duration::from_secs(600)).await;
+        let (now, keep) = (clock.now(), keep.clone());
+        match writer.ask(move |store| store.prune(now, &keep)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::warn!(error = %error.chain(), "could not forget old history");
+            }
+        }
+    }
+}
+
+/// `run_checks` asks the engine that runs the step.
+struct ByHandle(Handle);
+
+impl Runner for ByHandle {
+    fn run_checks(&self, names: Vec<String>) -> BoxFuture<'_, Result<String, String>> {
+        async move {
+            let names: Vec<Name> = names.into_iter().map(Name::from).collect();
+            let answer = self
+                .0
+                .check(names, true, Duration::from_secs(15))
+                .await
+                .map_err(|gone| gone.to_string())?;
+            let told: Vec<String> = answer
+                .checks
+                .iter()
+                .map(|check| format!("{} {}", check.name, check.status))
+                .collect();
+            Ok(told.join(", "))
+        }
+        .boxed()
+    }
+}
+
+/// Loads books from disk and remembers the last good one.
+pub(super) struct Loader {
+    pub ground: Ground,
+    root: PathBuf,
+    rules: PathBuf,
+    set: BTreeMap<String, Value>,
+    own: PathBuf,
+    clock: Arc<dyn Clock>,
+    permission: Arc<Permission>,
+    cache: rules::load::Cache,
+    running: Option<Arc<Book>>,
+}
+
+/// What came of the first load.
+pub(super) struct Loaded {
+    pub book: Arc<Book>,
+    pub warnings: Vec<Complaint>,
+    pub refused: Option<Vec<Complaint>>,
+    pub notes: Vec<String>,
+}
+
+impl Loader {
+    pub(super) fn new(options: &Options, ground: Ground, own: PathBuf) -> Result<Loader, StartError> {
+        let permission = ground.permission(&options.root, None)?;
+        Ok(Loader {
+            ground,
+            root: options.root.clone(),
+            rules: options.rules.clone(),
+            set: options.set.clone(),
+            own,
+            clock: options.clock.clone(),
+            permission,
+            cache: rules::load::Cache::default(),
+            running: None,
+        })
+    }
+
+    /// What is on disk: a book, or all that is wrong.
+    pub(super) fn load(&mut self) -> Result<(Book, Vec<Complaint>), Vec<Complaint>> {
+        let loaded = rules::load::load_again(
+            &self.rules,
+            &self.set,
+            &self.permission,
+            &self.ground.script,
+            &mut self.cache,
+        );
+        match loaded.book {
+            Some(book) => Ok((book, loaded.complaints)),
+            None => Err(loaded.complaints),
+        }
+    }
+
+    /// The book to start with: what is on disk, or else the last good one.
+    fn first(&mut self) -> Result<Loaded, StartError> {
+        let loaded = match self.load() {
+            Ok((book, warnings)) => {
+                self.remember(&book);
+                Loaded {
+                    book: Arc::new(book),
+                    warnings,
+                    refused: None,
+                    notes: Vec::new(),
+                }
+            }
+            Err(complaints) => self.last_good(complaints)?,
+        };
+        self.running = Some(loaded.book.clone());
+        Ok(loaded)
+    }
+
+    fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
+        let saved = match LastGood::load(&self.own) {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return Err(StartError::Rules(complaints)),
+            Err(error) => {
+                tracing::warn!(%error, "could not read the last good book");
+                return Err(StartError::Rules(complaints));
+            }
+        };
+        let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
+        let loaded = rules::load::load_sources(
+            &saved.sources,
+            "rules/",
+            &set,
+            &self.permission,
+            &self.ground.script,
+        );
+        match loaded.book {
+            Some(book) => Ok(Loaded {
+                notes: vec![format!(
+                    "what is on disk has mistakes: running the last good rules, generation {}",
+                    book.generation
+                )],
+                book: Arc::new(book),
+                warnings: Vec::new(),
+                refused: Some(complaints),
+            }),
+            None => Err(StartError::Rules(complaints)),
+        }
+    }
+
+    fn remember(&self, book: &Book) {
+        let good = LastGood {
+            generation: book.generation.clone(),
+            saved: self.clock.now(),
+            overrides: self.set.clone().into_iter().collect(),
+            sources: BTreeMap::clone(&book.sources),
+        };
+        if let Err(error) = good.save(&self.own) {
+            tracing::warn!(%error, "could not keep the last good book");
+        }
+    }
+}
+
+/// Loads, checks and compiles the whole set, then hands it to the loop as one generation.
+struct Reloader {
+    loader: Loader,
+    runner: Arc<dyn Runner>,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+impl Reloader {
+    fn message(&mut self, told: Option<oneshot::Sender<ReloadAnswer>>) -> Message {
+        let (book, warnings) = match self.loader.load() {
+            Ok(loaded) => loaded,
+            Err(complaints) => return Message::Refused { complaints, told },
+        };
+        let running = self.loader.running.clone();
+        if running.as_ref().is_some_and(|running| running.generation == book.generation) {
+            return Message::Same(told);
+        }
+        let permission = match self.loader.ground.permission(&self.loader.root, Some(&book)) {
+            Ok(permission) => permission,
+            Err(error) => {
+                tracing::error!(%error, "could not take over the new rules");
+                return Message::Same(told);
+            }
+        };
+        let changes = match &running {
+            Some(running) => rules::diff::diff(&running.outline, &book.outline).to_string(),
+            None => String::new(),
+        };
+        let book = Arc::new(book);
+        self.loader.remember(&book);
+        self.loader.running = Some(book.clone());
+        Message::Book {
+            hands: Arc::new(hands::Live::new(permission.clone(), self.runner.clone())),
+            permission,
+            book,
+            changes,
+            warnings: warnings
+                .into_iter()
+                .filter(|complaint| complaint.severity == Severity::Warning)
+                .collect(),
+            told,
+        }
+    }
+}
+
+impl Ears for Reloader {
+    fn rules(&mut self, told: Option<oneshot::Sender<ReloadAnswer>>) -> Arc<Outline> {
+        let message = self.message(told);
+        let _ = self.sender.send(message); // the loop has ended
+        match &self.loader.running {
+            Some(book) => book.outline.clone(),
+            None => Arc::default(),
+        }
+    }
+
+    fn file(&mut self, file: &str) {
+        let input = crate::core::Input::FileChanged(file.to_owned());
+        let _ = self.sender.send(Message::Input(input)); // the loop has ended
+    }
+
+    fn pause_file(&mut self, reason: Option<String>) {
+        let _ = self.sender.send(Message::PauseFile(reason)); // the loop has ended
+    }
+}

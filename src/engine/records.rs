@@ -1,0 +1,199 @@
+//! Where a driver writes: for real, or nowhere.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    mpsc::{SyncSender, TrySendError, sync_channel},
+};
+
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use crate::{
+    journal::Journals,
+    model::{
+        attempt::{AttemptId, Row},
+        moment::Moment,
+        step::Receipt,
+        verdict::Publication,
+    },
+    store::{LookRecord, Store, StoreError, Writer},
+};
+
+/// What a driver remembers by. A dry run remembers nothing.
+pub(super) trait Records: Send + Sync {
+    fn write(&self, rows: Vec<Row>);
+    /// Calls back with whether the row is on disk.
+    fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>);
+    fn looks(&self, looks: Vec<LookRecord>);
+    /// Keeps before-images durable before the act.
+    fn prepared(&self, attempt: AttemptId, images: Vec<Value>) -> BoxFuture<'_, Result<(), String>>;
+    /// What an attempt did, ended ones included.
+    fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>>;
+    /// Notes that a person undid it.
+    fn undone(
+        &self,
+        attempt: AttemptId,
+        at: Moment,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), String>>;
+    fn journal(&self, file: &str, line: Value);
+    fn publish(&self, publication: Publication);
+}
+
+/// Writes nothing.
+pub(super) struct Nowhere;
+
+impl Records for Nowhere {
+    fn write(&self, _: Vec<Row>) {}
+    fn durable(&self, _: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>) {
+        then(Ok(()));
+    }
+    fn looks(&self, _: Vec<LookRecord>) {}
+    fn prepared(&self, _: AttemptId, _: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn receipts(&self, _: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    fn undone(&self, _: AttemptId, _: Moment, _: String) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn journal(&self, _: &str, _: Value) {}
+    fn publish(&self, _: Publication) {}
+}
+
+/// The store and the journals.
+pub(super) struct Kept {
+    pub writer: Writer,
+    pub scribe: Scribe,
+}
+
+impl Records for Kept {
+    fn write(&self, rows: Vec<Row>) {
+        self.writer.write(rows);
+    }
+
+    fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>) {
+        self.writer.durable(vec![row], then);
+    }
+
+    fn looks(&self, looks: Vec<LookRecord>) {
+        self.writer.looks(looks);
+    }
+
+    fn prepared(&self, attempt: AttemptId, images: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let then = Box::new(move |result| {
+                let _ = tell.send(result); // nobody waits any more
+            });
+            self.writer.prepared(attempt, images, then);
+            told.await.unwrap_or_else(|_| Err("the store has ended".to_owned()))
+        })
+    }
+
+    fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>> {
+        Box::pin(async move {
+            let found = self.writer.ask(move |store| receipts_of(store, attempt)).await;
+            match found {
+                Ok(Ok(Some(receipts))) => Ok(receipts),
+                Ok(Ok(None)) => Err(format!("there is no attempt {attempt}")),
+                Ok(Err(error)) | Err(error) => Err(error.chain()),
+            }
+        })
+    }
+
+    fn undone(
+        &self,
+        attempt: AttemptId,
+        at: Moment,
+        by: String,
+    ) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            match self.writer.ask(move |store| store.undone(attempt, at, &by)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) | Err(error) => Err(error.chain()),
+            }
+        })
+    }
+
+    fn journal(&self, file: &str, line: Value) {
+        self.scribe.send(Note::Line(file.to_owned(), line));
+    }
+
+    fn publish(&self, publication: Publication) {
+        self.scribe.send(Note::Publish(publication.file, publication.set));
+    }
+}
+
+/// What an attempt did. Of one that was interrupted nobody has receipts; then what it had prepared counts, and undoing
+/// finds out by looking whether it was done.
+fn receipts_of(store: &Store, attempt: AttemptId) -> Result<Option<Vec<Receipt>>, StoreError> {
+    let Some(found) = store.attempt(attempt)? else {
+        return Ok(None);
+    };
+    if !found.receipts.is_empty() {
+        return Ok(Some(found.receipts));
+    }
+    let prepared = store.prepared_of(attempt)?;
+    let promised = prepared.into_iter().filter_map(|it| serde_json::from_value(it).ok());
+    Ok(Some(promised.collect()))
+}
+
+enum Note {
+    Line(String, Value),
+    Publish(String, Map<String, Value>),
+    Flush(SyncSender<()>),
+}
+
+/// A thread that writes journals, so that a slow disk delays no look. Its queue is bounded; what does not fit is told.
+#[derive(Clone)]
+pub(super) struct Scribe {
+    notes: SyncSender<Note>,
+    lost: Arc<Mutex<u64>>,
+}
+
+impl Scribe {
+    pub(super) fn start(mut journals: Journals) -> std::io::Result<Scribe> {
+        let (notes, queue) = sync_channel(65_536);
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || {
+                for note in queue {
+                    let done = match note {
+                        Note::Line(file, line) => journals.append(&file, &line),
+                        Note::Publish(file, set) => journals.publish(&file, &set),
+                        Note::Flush(done) => {
+                            let _ = done.send(()); // nobody waits any more
+                            Ok(())
+                        }
+                    };
+                    if let Err(error) = done {
+                        tracing::error!(%error, "could not write a record");
+                    }
+                }
+            })?;
+        Ok(Scribe {
+            notes,
+            lost: Arc::default(),
+        })
+    }
+
+    fn send(&self, note: Note) {
+        if let Err(TrySendError::Full(_)) = self.notes.try_send(note) {
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            *lost += 1;
+            if lost.is_power_of_two() {
+                tracing::error!(lost = *lost, "the journal cannot keep up: lines were lost");
+            }
+        }
+    }
+
+    /// Waits until everything sent so far is written. Blocks.
+    pub(super) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.notes.send(Note::Flush(done)).is_ok() {
+            let _ = wait.recv(); // the thread may have ended
+        }
+    }
+}

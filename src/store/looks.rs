@@ -1,0 +1,493 @@
+//! The facts of looks, in `facts.db`: blocks of them, compressed, each with the checks it holds, so that replaying one
+//! check skips what does not concern it.
+//!
+//! Looks are buffered for some seconds before a block is written ([`BLOCK_SPAN`], [`BLOCK_BYTES`]): a crash loses those,
+//! and nothing that is needed to go on. Queries see the buffer, too.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::{Name, moment::Moment, status::Status, verdict::Verdict};
+
+use super::{
+    Store, StoreError,
+    block::{self, Builder},
+    file, schema,
+    schema::broken,
+    snapshot,
+};
+
+const FILE: &str = "facts.db";
+
+/// A block is written when its looks span this much…
+pub(super) const BLOCK_SPAN: Duration = Duration::from_secs(5);
+/// …or take so many bytes before compression.
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
+/// No block is larger than this before compression.
+const BLOCK_LIMIT: u64 = 16 << 20;
+
+/// One look, as replay needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LookRecord {
+    pub check: Name,
+    pub at: Moment,
+    /// Of the look by itself.
+    pub status: Status,
+    /// After patience.
+    pub counted: Status,
+    /// Kept to the microsecond.
+    pub duration_ms: f64,
+    /// Recorded of it: facts (at most 64 KiB; larger values are `{"$cut": bytes}`), message and error (at most 4 KiB
+    /// each), `skipped`, `no_data`, `kept`, `latch`, `proven`. The rest follows from the facts and a rule set.
+    pub verdict: Arc<Verdict>,
+}
+
+/// `facts.db`, opened when it is first needed, and the block being filled.
+pub(super) struct FactsFile {
+    dir: PathBuf,
+    /// Of a snapshot: nothing is ever written.
+    read_only: bool,
+    /// Found corrupt: to be set aside when it is next needed.
+    broken: bool,
+    conn: Option<Connection>,
+    names: HashMap<Name, i64>,
+    filling: Builder,
+}
+
+impl FactsFile {
+    pub(super) fn beside(dir: &Path) -> FactsFile {
+        FactsFile {
+            dir: dir.to_owned(),
+            read_only: false,
+            broken: false,
+            conn: None,
+            names: HashMap::new(),
+            filling: Builder::default(),
+        }
+    }
+
+    /// The same for a snapshot.
+    pub(super) fn read_only(dir: &Path) -> FactsFile {
+        FactsFile {
+            read_only: true,
+            ..FactsFile::beside(dir)
+        }
+    }
+
+    /// Opens it for writing; it is made if it is not there, and replaced if it is broken or was removed.
+    fn ready(&mut self, now: Moment) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(StoreError::Closed);
+        }
+        let path = self.dir.join(FILE);
+        if self.broken {
+            self.forget();
+            let aside = file::put_aside(&path, now)?;
+            tracing::warn!(aside = %aside.display(), "recorded facts are corrupt and set aside");
+            self.broken = false;
+        }
+        if self.conn.is_some() && !file::present(&path) {
+            tracing::warn!(path = %path.display(), "recorded facts were removed while open");
+            self.forget();
+        }
+        if self.conn.is_none() {
+            let conn = open(&path, now)?;
+            self.names = names(&conn)?;
+            self.conn = Some(conn);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.conn = None;
+        self.names.clear();
+    }
+
+    /// Does something to it, if it is there. What turns out corrupt is set aside at the next occasion.
+    pub(super) fn change<T>(
+        &mut self,
+        now: Moment,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        if self.conn.is_none() && !file::present(&self.dir.join(FILE)) {
+            return Ok(None);
+        }
+        self.ready(now)?;
+        let done = self.conn.as_mut().map(work).transpose();
+        self.note(done)
+    }
+
+    fn note<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &done {
+            Err(StoreError::Corrupt { .. }) => self.broken = true,
+            Err(StoreError::Sqlite { source, .. }) if schema::is_corrupt(source) => {
+                self.broken = true;
+            }
+            _ => {}
+        }
+        done
+    }
+
+    fn reader(&self) -> Result<Option<Source<'_>>, StoreError> {
+        let path = self.dir.join(FILE);
+        if let Some(conn) = &self.conn {
+            return Ok(Some(Source::Shared(conn)));
+        }
+        if !file::present(&path) {
+            return Ok(None);
+        }
+        let conn = if self.read_only {
+            snapshot::reader(&path)?
+        } else {
+            file::open_file(&path, schema::FACTS, schema::Care::Quick)?
+        };
+        Ok(Some(Source::Own(conn)))
+    }
+
+    /// Folds its log into the file and closes it; what is left unfolded is found again at the next start.
+    pub(super) fn close(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            let folded = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            if let Err(error) = folded.and_then(|()| conn.close().map_err(|(_, error)| error)) {
+                tracing::warn!(%error, "could not fold the log of recorded facts");
+            }
+        }
+    }
+}
+
+fn open(path: &Path, now: Moment) -> Result<Connection, StoreError> {
+    if file::present(path) {
+        match file::open_file(path, schema::FACTS, schema::Care::Quick) {
+            Err(StoreError::Corrupt { why }) => {
+                let aside = file::put_aside(path, now)?;
+                tracing::warn!(aside = %aside.display(), why, "recorded facts are corrupt and set aside");
+            }
+            other => return other,
+        }
+    }
+    let fresh = file::beside(path, ".fresh");
+    file::build(&fresh, schema::FACTS, |_| Ok(()))?;
+    // A log that belongs to no file must not be taken for the new one's.
+    if file::present(&file::beside(path, "-wal")) {
+        file::put_aside(path, now)?;
+    }
+    file::rename(&fresh, path)?;
+    file::open_file(path, schema::FACTS, schema::Care::Quick)
+}
+
+fn names(conn: &Connection) -> Result<HashMap<Name, i64>, StoreError> {
+    let doing = "read the names of recorded checks";
+    let mut query = conn
+        .prepare("SELECT name, id FROM name")
+        .map_err(broken(doing))?;
+    let rows = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(broken(doing))?;
+    rows.collect::<Result<_, _>>().map_err(broken(doing))
+}
+
+impl Store {
+    /// Records looks for replay. They are buffered; see [`Store::flush_looks`].
+    ///
+    /// # Errors
+    /// A full block could not be written: its looks are lost, later ones are not.
+    pub fn looks(&mut self, looks: &[LookRecord]) -> Result<(), StoreError> {
+        let mut written = Ok(());
+        for look in looks {
+            let filling = &mut self.facts.filling;
+            filling.push(look);
+            let spans = filling
+                .span
+                .is_some_and(|(from, to)| to.since(from) >= BLOCK_SPAN);
+            if spans || filling.bytes().len() >= BLOCK_BYTES {
+                written = written.and(self.flush_looks());
+            }
+        }
+        written
+    }
+
+    /// How many looks are buffered.
+    pub fn buffered_looks(&self) -> usize {
+        self.facts.filling.looks
+    }
+
+    /// Writes the looks that are buffered as a block.
+    pub fn flush_looks(&mut self) -> Result<(), StoreError> {
+        let block = std::mem::take(&mut self.facts.filling);
+        let Some((_, to)) = block.span else {
+            return Ok(());
+        };
+        self.facts.ready(to)?;
+        let done = self.facts.put(&block);
+        self.facts.note(done)
+    }
+
+    /// Recorded looks from one instant to another (both included), oldest first; a block at a time is in memory.
+    pub fn replay_looks(&self, from: Moment, to: Moment) -> Result<Replay<'_>, StoreError> {
+        Replay::new(self, None, from, to)
+    }
+
+    /// The same of one check, skipping the blocks it is not in.
+    pub fn replay_looks_of(
+        &self,
+        check: &str,
+        from: Moment,
+        to: Moment,
+    ) -> Result<Replay<'_>, StoreError> {
+        Replay::new(self, Some(check), from, to)
+    }
+}
+
+impl FactsFile {
+    fn put(&mut self, block: &Builder) -> Result<(), StoreError> {
+        let doing = "record facts";
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(StoreError::Closed);
+        };
+        let transaction = conn.transaction().map_err(StoreError::sqlite(doing))?;
+        let mut added = Vec::new();
+        let mut ids = BTreeSet::new();
+        for name in block.checks() {
+            let id = match self.names.get(name) {
+                Some(id) => *id,
+                None => {
+                    let id = name_id(&transaction, name).map_err(StoreError::sqlite(doing))?;
+                    added.push((name.clone(), id));
+                    id
+                }
+            };
+            ids.insert(id);
+        }
+        insert_block(&transaction, block, &ids)?;
+        transaction.commit().map_err(StoreError::sqlite(doing))?;
+        self.names.extend(added);
+        Ok(())
+    }
+}
+
+fn name_id(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
+    conn.prepare_cached("INSERT OR IGNORE INTO name (name) VALUES (?1)")?
+        .execute([name])?;
+    conn.prepare_cached("SELECT id FROM name WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+}
+
+pub(super) fn insert_block(
+    conn: &Connection,
+    block: &Builder,
+    ids: &BTreeSet<i64>,
+) -> Result<(), StoreError> {
+    let Some((from, to)) = block.span else {
+        return Ok(());
+    };
+    conn.prepare_cached(
+        "INSERT INTO block (from_at, to_at, looks, raw, checks, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .and_then(|mut query| {
+        query.execute(params![
+            from.0,
+            to.0,
+            block.looks,
+            block.bytes().len(),
+            deflate(&gaps(ids)),
+            deflate(block.bytes()),
+        ])
+    })
+    .map(drop)
+    .map_err(StoreError::sqlite("record facts"))
+}
+
+/// Ascending numbers as their gaps, base 128.
+fn gaps(ids: &BTreeSet<i64>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ids.len());
+    let mut last = 0;
+    for id in ids {
+        let mut gap = id.wrapping_sub(last) as u64;
+        last = *id;
+        while gap >= 0x80 {
+            bytes.push(gap as u8 | 0x80);
+            gap >>= 7;
+        }
+        bytes.push(gap as u8);
+    }
+    bytes
+}
+
+pub(super) fn ids(gaps: &[u8]) -> BTreeSet<i64> {
+    let mut ids = BTreeSet::new();
+    let (mut id, mut gap, mut shift) = (0i64, 0u64, 0u32);
+    for byte in gaps {
+        gap |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        shift += 7;
+        if byte & 0x80 == 0 {
+            id = id.wrapping_add_unsigned(gap);
+            ids.insert(id);
+            (gap, shift) = (0, 0);
+        }
+    }
+    ids
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut raw = Vec::new();
+    ZlibDecoder::new(bytes)
+        .take(BLOCK_LIMIT)
+        .read_to_end(&mut raw)
+        .ok()?;
+    Some(raw)
+}
+
+/// The checks of a block and its looks.
+pub(super) fn read_block(body: &[u8]) -> Option<Vec<LookRecord>> {
+    block::decode(&inflate(body)?)
+}
+
+pub(super) fn read_ids(checks: &[u8]) -> BTreeSet<i64> {
+    inflate(checks).map(|gaps| ids(&gaps)).unwrap_or_default()
+}
+
+/// Recorded looks, oldest first. A block that cannot be read is one error, and the rest follows.
+pub struct Replay<'a> {
+    conn: Option<Source<'a>>,
+    check: Option<Name>,
+    from: Moment,
+    to: Moment,
+    /// (id, first instant) of the blocks still to be read.
+    blocks: VecDeque<(i64, i64)>,
+    /// The looks still to be given of the blocks that were read.
+    ready: VecDeque<LookRecord>,
+}
+
+enum Source<'a> {
+    Shared(&'a Connection),
+    Own(Connection),
+}
+
+impl Source<'_> {
+    fn conn(&self) -> &Connection {
+        match self {
+            Source::Shared(conn) => conn,
+            Source::Own(conn) => conn,
+        }
+    }
+}
+
+impl<'a> Replay<'a> {
+    fn new(
+        store: &'a Store,
+        check: Option<&str>,
+        from: Moment,
+        to: Moment,
+    ) -> Result<Replay<'a>, StoreError> {
+        let conn = store.facts.reader()?;
+        let mut replay = Replay {
+            check: check.map(Name::from),
+            from,
+            to,
+            blocks: VecDeque::new(),
+            ready: VecDeque::new(),
+            conn,
+        };
+        if let Some(conn) = &replay.conn {
+            replay.blocks = replay
+                .list(conn.conn())
+                .map_err(broken("list recorded facts"))?;
+        }
+        replay.add(block::decode(store.facts.filling.bytes()).unwrap_or_default());
+        Ok(replay)
+    }
+
+    fn list(&self, conn: &Connection) -> rusqlite::Result<VecDeque<(i64, i64)>> {
+        let wanted: Option<i64> = match &self.check {
+            None => None,
+            Some(check) => match conn
+                .query_row("SELECT id FROM name WHERE name = ?1", [&**check], |row| {
+                    row.get(0)
+                })
+                .optional()?
+            {
+                Some(id) => Some(id),
+                None => return Ok(VecDeque::new()),
+            },
+        };
+        let mut query = conn.prepare(
+            "SELECT id, from_at, CASE WHEN ?3 THEN checks END FROM block \
+             WHERE to_at >= ?1 AND from_at <= ?2 ORDER BY from_at, id",
+        )?;
+        let mut rows = query.query(params![self.from.0, self.to.0, wanted.is_some()])?;
+        let mut blocks = VecDeque::new();
+        while let Some(row) = rows.next()? {
+            let holds = match wanted {
+                Some(id) => read_ids(&row.get::<_, Vec<u8>>(2)?).contains(&id),
+                None => true,
+            };
+            if holds {
+                blocks.push_back((row.get(0)?, row.get(1)?));
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn read(&self, id: i64) -> Result<Vec<LookRecord>, StoreError> {
+        let doing = "read recorded facts";
+        let Some(source) = &self.conn else {
+            return Ok(Vec::new());
+        };
+        let body: Option<Vec<u8>> = source
+            .conn()
+            .prepare_cached("SELECT body FROM block WHERE id = ?1")
+            .and_then(|mut query| query.query_row([id], |row| row.get(0)).optional())
+            .map_err(broken(doing))?;
+        match body {
+            // Forgotten since the list was made.
+            None => Ok(Vec::new()),
+            Some(body) => read_block(&body).ok_or_else(|| {
+                StoreError::corrupt(format!("the block {id} of facts cannot be read"))
+            }),
+        }
+    }
+
+    fn add(&mut self, looks: Vec<LookRecord>) {
+        let wanted = |look: &LookRecord| {
+            look.at >= self.from
+                && look.at <= self.to
+                && self.check.as_ref().is_none_or(|check| *check == look.check)
+        };
+        self.ready.extend(looks.into_iter().filter(wanted));
+        // Stable: looks of one instant stay in the order in which they came.
+        self.ready.make_contiguous().sort_by_key(|look| look.at);
+    }
+}
+
+impl Iterator for Replay<'_> {
+    type Item = Result<LookRecord, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Blocks may overlap: a look that ended late is recorded late.
+        while let Some(&(id, from)) = self.blocks.front()
+            && self.ready.front().is_none_or(|look| from <= look.at.0)
+        {
+            self.blocks.pop_front();
+            match self.read(id) {
+                Ok(looks) => self.add(looks),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}
