@@ -40,7 +40,12 @@ fn main() {
 fn cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(')').next().unwrap_or_default();
-    let field = |n: usize| after.split_whitespace().nth(n).and_then(|it| it.parse::<u64>().ok());
+    let field = |n: usize| {
+        after
+            .split_whitespace()
+            .nth(n)
+            .and_then(|it| it.parse::<u64>().ok())
+    };
     let ticks = field(11).unwrap_or(0) + field(12).unwrap_or(0);
     Duration::from_millis(ticks * 10) // 100 ticks a second on Linux
 }
@@ -60,13 +65,22 @@ fn big_logs() {
         r#"{{"ts":1767904955,"symbol":"XOM","score":3.1,"decision":"signal","source":"uw_v3","components":{{"flow":2.4}},"freshness":0.95,"notes":"{notes}"}}"#
     );
     let cycle = r#"{"ts":"2026-01-06T15:01:00Z","_ts":1767713460,"msg":"complete","clusters":3,"orders":2,"market_open":true,"metrics":{"a":1,"b":2}}"#;
-    write_log(&root.path().join("data/uw_attribution.jsonl"), &signal, 200 << 20);
+    write_log(
+        &root.path().join("data/uw_attribution.jsonl"),
+        &signal,
+        200 << 20,
+    );
     write_log(&root.path().join("logs/run.jsonl"), cycle, 200 << 20);
     for file in ["data/uw_weights.json", "data/entry_thresholds.json"] {
         fs::copy(file, root.path().join(file)).expect("the shipped data");
     }
     let homeostat = env!("CARGO_BIN_EXE_homeostat");
-    let checks = ["weights_file", "entry_thresholds", "freshness_killing_scores", "zero_trades"];
+    let checks = [
+        "weights_file",
+        "entry_thresholds",
+        "freshness_killing_scores",
+        "zero_trades",
+    ];
     let mut walls = Vec::new();
     let mut peak = 0u64;
     for _ in 0..5 {
@@ -176,7 +190,11 @@ fn load_rules() {
         let watch = Stopwatch::new();
         let loaded = load::load(&rules, &set, &permission, &engine, &mut cache);
         let took = watch.milliseconds();
-        assert!(loaded.book.is_some(), "{} complaints", loaded.complaints.len());
+        assert!(
+            loaded.book.is_some(),
+            "{} complaints",
+            loaded.complaints.len()
+        );
         println!("{what}: {took:.0} ms; aim {aim}");
     };
     load("load of 10,000 rules in 100 files", "500 ms");

@@ -49,10 +49,16 @@ fn imports() -> Vec<(String, PathBuf, Vec<String>)> {
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect::<Vec<_>>()
                 .join("\n");
-            let mut names: Vec<String> =
-                named.captures_iter(&code).map(|it| it[1].to_owned()).collect();
+            let mut names: Vec<String> = named
+                .captures_iter(&code)
+                .map(|it| it[1].to_owned())
+                .collect();
             for list in listed.captures_iter(&code) {
-                names.extend(first.captures_iter(&flat(&list[1])).map(|it| it[1].to_owned()));
+                names.extend(
+                    first
+                        .captures_iter(&flat(&list[1]))
+                        .map(|it| it[1].to_owned()),
+                );
             }
             let module = file
                 .strip_prefix("src")
@@ -127,7 +133,11 @@ fn every_file_says_what_it_is_for() {
     sources(Path::new("src"), &mut files);
     let silent: Vec<String> = files
         .iter()
-        .filter(|file| !fs::read_to_string(file).expect("a source").starts_with("//!"))
+        .filter(|file| {
+            !fs::read_to_string(file)
+                .expect("a source")
+                .starts_with("//!")
+        })
         .map(|file| file.display().to_string())
         .collect();
     assert!(silent.is_empty(), "{silent:?}");

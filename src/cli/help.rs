@@ -85,7 +85,10 @@ fn template(command: &Command, styles: &Styles) -> String {
             let _ = writeln!(text, "  {literal}{name:<NAMES$}{literal:#}{about}");
         }
     }
-    let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}\n\n{header}Examples:{header:#}\n");
+    let _ = write!(
+        text,
+        "\n{header}Options:{header:#}\n{{options}}\n\n{header}Examples:{header:#}\n"
+    );
     for (example, meaning) in EXAMPLES {
         let _ = writeln!(text, "  {literal}{example:<42}{literal:#}{meaning}");
     }

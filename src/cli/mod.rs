@@ -1,4 +1,7 @@
 //! cli
 pub mod arguments;
 mod help;
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub mod show;
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -258,7 +258,11 @@ impl Core {
             _ if back > JITTER => self.shift(-back),
             _ => {}
         }
-        self.now = if back > JITTER { now } else { now.max(self.now) };
+        self.now = if back > JITTER {
+            now
+        } else {
+            now.max(self.now)
+        };
         match input {
             Input::Tick => self.tick(out),
             Input::Looked { ticket, verdict } => self.looked(ticket, verdict, out),

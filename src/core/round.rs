@@ -202,13 +202,10 @@ impl Core {
         let Some(open) = self.rounds.get(&id) else {
             return;
         };
-        let done = open
-            .seats
-            .values()
-            .all(|seat| {
-                let looked = seat.report.as_ref().map(|report| &report.check);
-                seat.settled || (open.over && looked.is_some_and(|name| !self.is_acting(name)))
-            });
+        let done = open.seats.values().all(|seat| {
+            let looked = seat.report.as_ref().map(|report| &report.check);
+            seat.settled || (open.over && looked.is_some_and(|name| !self.is_acting(name)))
+        });
         if !done {
             return;
         }

@@ -3,12 +3,7 @@
 //! The live engine, a one-off `check` and a dry run are this same loop with other hands, records and clocks; there is no
 //! question here which of them it is.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -477,7 +472,9 @@ impl Driver {
 
     fn announce(&self, row: &Row) {
         match row {
-            Row::Held { check, by, until, .. } => self.tell(News::Held {
+            Row::Held {
+                check, by, until, ..
+            } => self.tell(News::Held {
                 check: check.clone(),
                 by: by.word().to_owned(),
                 until: *until,
@@ -505,7 +502,9 @@ impl Driver {
         let ticket = asked.ticket;
         let check = self.check_of(&asked);
         let answer = |verdict| {
-            let _ = self.sender.send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
+            let _ = self
+                .sender
+                .send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
         };
         let Some(check) = check else {
             answer(Verdict::unknown("the check is gone"));
@@ -524,7 +523,11 @@ impl Driver {
             prior: asked.prior,
             until,
             keep: asked.keep,
-            ledger: check.judging.publish.is_some().then(|| self.parts.ledger.of(&asked.check)),
+            ledger: check
+                .judging
+                .publish
+                .is_some()
+                .then(|| self.parts.ledger.of(&asked.check)),
         };
         if look::is_quick(&check) {
             self.flying.insert(ticket, asked.check);
@@ -620,7 +623,10 @@ impl Driver {
             Phase::Ended { at, end } if !matches!(end, End::Withheld | End::Would) => at,
             _ => return,
         };
-        let last = self.last.get(&attempt.check).map(|(verdict, _)| verdict.clone());
+        let last = self
+            .last
+            .get(&attempt.check)
+            .map(|(verdict, _)| verdict.clone());
         if let Some(verdict) = verdict.or(last.as_deref()) {
             self.write_line(&attempt.check, verdict, at, Some(attempt));
         }
@@ -628,7 +634,8 @@ impl Driver {
 
     fn round_done(&mut self, round: &Round, now: Moment) {
         let record = round.investigation.as_ref().map(|(name, cause)| {
-            let record = super::investigate::record(&self.parts.book, round, name, cause.as_deref());
+            let record =
+                super::investigate::record(&self.parts.book, round, name, cause.as_deref());
             if let Some(journal) = self
                 .parts
                 .book
@@ -689,8 +696,7 @@ impl Driver {
                 .iter()
                 .filter_map(|complaint| serde_json::to_value(complaint).ok())
                 .collect(),
-            complaints_text: (!self.complaints.is_empty())
-                .then(|| plain(&self.complaints)),
+            complaints_text: (!self.complaints.is_empty()).then(|| plain(&self.complaints)),
             missed_slots: self.core.missed(),
             store: None,
         }

@@ -83,7 +83,10 @@ fn suspect(book: &Book, round: &Round) -> Option<String> {
         .iter()
         .filter(|outcome| bad(&outcome.check))
         .filter(|outcome| {
-            let needs = book.checks.get(&outcome.check).map(|check| &check.outline.needs);
+            let needs = book
+                .checks
+                .get(&outcome.check)
+                .map(|check| &check.outline.needs);
             !needs.into_iter().flatten().any(|need| bad(need))
         })
         .rev()

@@ -123,7 +123,11 @@ impl Ground {
     }
 
     /// What may be done under this book: its own journals are out of reach for its steps.
-    pub(super) fn permission(&self, root: &Path, book: Option<&Book>) -> Result<Arc<Permission>, StartError> {
+    pub(super) fn permission(
+        &self,
+        root: &Path,
+        book: Option<&Book>,
+    ) -> Result<Arc<Permission>, StartError> {
         let reserved = book.map(|book| book.reserved.clone()).unwrap_or_default();
         Permission::new(root, self.settings.clone())
             .map(|permission| Arc::new(permission.reserving(reserved)))
@@ -143,11 +147,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let mut loader = Loader::new(&options, ground, own.clone())?;
     let loaded = loader.first()?;
     let now = options.clock.now();
-    let (store, opened) = Store::open(&own, now)
-        .map_err(|error| StartError::Refused(format!("could not open the store: {}", error.chain())))?;
-    let saved = store
-        .load()
-        .map_err(|error| StartError::Refused(format!("could not read the store: {}", error.chain())))?;
+    let (store, opened) = Store::open(&own, now).map_err(|error| {
+        StartError::Refused(format!("could not open the store: {}", error.chain()))
+    })?;
+    let saved = store.load().map_err(|error| {
+        StartError::Refused(format!("could not read the store: {}", error.chain()))
+    })?;
     let ledger = counts(&store, now);
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
@@ -162,7 +167,10 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             path.display()
         ));
     } else if let Some(pause) = &saved.pause {
-        notes.push(format!("repairs are paused by {}: {}", pause.by, pause.reason));
+        notes.push(format!(
+            "repairs are paused by {}: {}",
+            pause.by, pause.reason
+        ));
     }
     let records = Arc::new(Kept {
         writer: writer.clone(),
@@ -171,7 +179,11 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, _) = broadcast::channel(1024);
     let handle = Handle { requests, news };
-    let outline = if options.watch { book.outline.clone() } else { Arc::new(book.outline.at_rest()) };
+    let outline = if options.watch {
+        book.outline.clone()
+    } else {
+        Arc::new(book.outline.at_rest())
+    };
     let runner: Arc<dyn Runner> = Arc::new(ByHandle(handle.clone()));
     let parts = Parts {
         book: book.clone(),
@@ -198,8 +210,13 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             runner,
             sender: sender.clone(),
         };
-        let watch = Watch::start(options.root.clone(), options.rules.clone(), book.outline.clone(), ears)
-            .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
+        let watch = Watch::start(
+            options.root.clone(),
+            options.rules.clone(),
+            book.outline.clone(),
+            ears,
+        )
+        .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
         Some(watch)
     } else {
         None
@@ -343,7 +360,11 @@ pub(super) struct Loaded {
 }
 
 impl Loader {
-    pub(super) fn new(options: &Options, ground: Ground, own: PathBuf) -> Result<Loader, StartError> {
+    pub(super) fn new(
+        options: &Options,
+        ground: Ground,
+        own: PathBuf,
+    ) -> Result<Loader, StartError> {
         let permission = ground.permission(&options.root, None)?;
         Ok(Loader {
             ground,
@@ -449,10 +470,17 @@ impl Reloader {
             Err(complaints) => return Message::Refused { complaints, told },
         };
         let running = self.loader.running.clone();
-        if running.as_ref().is_some_and(|running| running.generation == book.generation) {
+        if running
+            .as_ref()
+            .is_some_and(|running| running.generation == book.generation)
+        {
             return Message::Same(told);
         }
-        let permission = match self.loader.ground.permission(&self.loader.root, Some(&book)) {
+        let permission = match self
+            .loader
+            .ground
+            .permission(&self.loader.root, Some(&book))
+        {
             Ok(permission) => permission,
             Err(error) => {
                 tracing::error!(%error, "could not take over the new rules");

@@ -54,7 +54,7 @@ impl Permission {
             mode: found.st_mode & 0o7777,
             device: found.st_dev,
             inode: found.st_ino,
-            links: u64::from(found.st_nlink),
+            links: wide(found.st_nlink),
         })
     }
 
@@ -86,6 +86,11 @@ impl Permission {
         }
         Some(dir)
     }
+}
+
+/// How wide a count of links is depends on the machine.
+fn wide(count: impl Into<u64>) -> u64 {
+    count.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `jsonl`: the end of a JSON-lines log.
 //!
-//! How the window is found stands in [`super::window`]; a running engine keeps windows in [`super::Tails`].
+//! How the window is found stands in [`super::search`]; a running engine keeps windows in [`super::Tails`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::{
     Eyes, Kind, Look, Probe, ProbeError, Workshop,
     path::{Filled, age},
+    search::{Filter, Search, Trouble},
     tails::Key,
-    window::{self, Search, Seen, Trouble},
+    window::{self, Seen},
 };
 use crate::{
     model::{
@@ -204,7 +205,7 @@ impl JsonlProbe {
             }
         });
         let search = Search {
-            filter: filter.as_ref().map(|filter| filter as &window::Filter<'_>),
+            filter: filter.as_ref().map(|filter| filter as &Filter<'_>),
             since: key.since,
             last: key.last,
             time: &key.time,

@@ -9,6 +9,7 @@
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
+//! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
 //! | [`window`] | the end of a JSON-lines log, kept up to date |
 //! | [`tails`] | the windows of a running engine |
 
@@ -18,6 +19,7 @@ pub mod file;
 pub mod json;
 pub mod jsonl;
 mod path;
+mod search;
 pub mod status;
 mod strict_json;
 mod tails;

@@ -292,3 +292,212 @@ pub(super) fn add_past(conn: &Connection, tallies: &Tallies) -> Result<(), Store
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        model::{
+            attempt::{Attempt, End, Row},
+            standing::HeldBy,
+            status::Status,
+        },
+        permission::settings::Keep,
+        store::{
+            Durability,
+            sample::{NOON, attempt, budget, change, ended, minutes},
+        },
+    };
+
+    fn written(attempt: Attempt) -> Row {
+        let budget = budget(&[attempt.begun]);
+        Row::Attempt { attempt, budget }
+    }
+
+    fn held(check: &str, at: Moment) -> Row {
+        Row::Held {
+            check: check.into(),
+            at,
+            by: HeldBy::Limit,
+            until: None,
+        }
+    }
+
+    fn at(minute: u64) -> Moment {
+        NOON.plus(minutes(minute))
+    }
+
+    fn lines(store: &Store, now: Moment) -> Vec<String> {
+        let lines = store.ledger(now).unwrap();
+        lines
+            .iter()
+            .map(|line| serde_json::to_string(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn every_end_is_counted_where_it_belongs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
+        let rows = [
+            // Bad since -1, verified at 2: 180 s. Bad again at 40: within the hour.
+            written(ended(&attempt(1, "a", at(0)), End::Verified, at(2))),
+            change("a", at(2), Status::Critical, Status::Ok),
+            change("a", at(40), Status::Ok, Status::Warning),
+            // Bad since 39, verified at 45: 360 s. Bad again 20 h later.
+            written(ended(&attempt(2, "a", at(40)), End::Verified, at(45))),
+            change("a", at(45), Status::Warning, Status::Ok),
+            // UNKNOWN is no recurrence.
+            change("a", at(50), Status::Ok, Status::Unknown),
+            change("a", at(1200), Status::Unknown, Status::Critical),
+            written(ended(&attempt(3, "a", at(1200)), End::Failed, at(1215))),
+            written(ended(&attempt(4, "a", at(1220)), End::Superseded, at(1221))),
+            written(ended(
+                &attempt(5, "a", at(1230)),
+                End::Interrupted,
+                at(1231),
+            )),
+            // Its rung is still planned: both kinds of the ladder count.
+            Row::Intent {
+                attempt: attempt(6, "a", at(1240)),
+                budget: budget(&[]),
+            },
+            written(ended(&attempt(7, "b", at(3)), End::Would, at(3))),
+            held("a", at(4)),
+            held("a", at(5)),
+            held("c", at(6)),
+        ];
+        store.write(&rows, Durability::Lazy).unwrap();
+        insta::assert_snapshot!(lines(&store, at(5000)).join("\n"), @r##"
+        {"check":"a","kind":null,"attempts":6,"verified":2,"failed":1,"superseded":1,"interrupted":1,"open":1,"held":2,"recovery_s":270.0,"recurred_1h":1,"recurred_24h":2,"last_at":1767775200000}
+        {"check":"a","kind":"run_command","attempts":1,"verified":0,"failed":0,"superseded":0,"interrupted":0,"open":1,"held":0,"recovery_s":null,"recurred_1h":0,"recurred_24h":0,"last_at":1767775200000}
+        {"check":"a","kind":"set_json","attempts":6,"verified":2,"failed":1,"superseded":1,"interrupted":1,"open":1,"held":0,"recovery_s":270.0,"recurred_1h":1,"recurred_24h":2,"last_at":1767775200000}
+        {"check":"c","kind":null,"attempts":0,"verified":0,"failed":0,"superseded":0,"interrupted":0,"open":0,"held":1,"recovery_s":null,"recurred_1h":0,"recurred_24h":0,"last_at":null}
+        "##);
+        // As it stood earlier: the first had not recurred yet, the others had not begun.
+        insta::assert_snapshot!(lines(&store, at(39)).join("\n"), @r##"
+        {"check":"a","kind":null,"attempts":1,"verified":1,"failed":0,"superseded":0,"interrupted":0,"open":0,"held":2,"recovery_s":180.0,"recurred_1h":0,"recurred_24h":0,"last_at":1767700800000}
+        {"check":"a","kind":"set_json","attempts":1,"verified":1,"failed":0,"superseded":0,"interrupted":0,"open":0,"held":0,"recovery_s":180.0,"recurred_1h":0,"recurred_24h":0,"last_at":1767700800000}
+        {"check":"c","kind":null,"attempts":0,"verified":0,"failed":0,"superseded":0,"interrupted":0,"open":0,"held":1,"recovery_s":null,"recurred_1h":0,"recurred_24h":0,"last_at":null}
+        "##);
+        assert_eq!(store.verified(None).unwrap(), 2);
+        assert_eq!(store.verified(Some("b")).unwrap(), 0);
+    }
+
+    const CHECKS: [&str; 3] = ["a", "b", "c"];
+    const ENDS: [Option<End>; 5] = [
+        Some(End::Verified),
+        Some(End::Failed),
+        Some(End::Superseded),
+        Some(End::Interrupted),
+        None,
+    ];
+
+    /// (check, minute begun, minutes it took, end), (check, minute turned bad), (check, minute held)
+    type Story = (
+        Vec<(usize, u64, u64, usize)>,
+        Vec<(usize, u64)>,
+        Vec<(usize, u64)>,
+    );
+
+    fn story() -> impl Strategy<Value = Story> {
+        let minute = 0u64..5000;
+        (
+            proptest::collection::vec((0..3usize, minute.clone(), 1u64..40, 0..5usize), 0..30),
+            proptest::collection::vec((0..3usize, minute.clone()), 0..60),
+            proptest::collection::vec((0..3usize, minute), 0..20),
+        )
+    }
+
+    /// The ledger counted the slow and obvious way.
+    fn expected(story: &Story, check: usize) -> LedgerLine {
+        let (attempts, bad, held) = story;
+        let mine: Vec<_> = attempts
+            .iter()
+            .filter(|(whose, ..)| *whose == check)
+            .collect();
+        let of =
+            |end: Option<End>| mine.iter().filter(|(.., kind)| ENDS[*kind] == end).count() as u64;
+        let recurred = |within: u64| {
+            let verified = mine.iter().filter(|(.., kind)| *kind == 0);
+            let again = |(_, begun, took, _): &(usize, u64, u64, usize)| {
+                let ended = begun + took;
+                bad.iter().any(|(whose, minute)| {
+                    *whose == check && *minute > ended && *minute <= ended + within
+                })
+            };
+            verified.filter(|attempt| again(attempt)).count() as u64
+        };
+        let verified = of(Some(End::Verified));
+        let recovery: u64 = mine
+            .iter()
+            .filter(|(.., kind)| *kind == 0)
+            .map(|(_, _, took, _)| (took + 1) * 60)
+            .sum();
+        LedgerLine {
+            check: CHECKS[check].into(),
+            kind: None,
+            attempts: mine.len() as u64,
+            verified,
+            failed: of(Some(End::Failed)),
+            superseded: of(Some(End::Superseded)),
+            interrupted: of(Some(End::Interrupted)),
+            open: of(None),
+            held: held.iter().filter(|(whose, _)| *whose == check).count() as u64,
+            recovery_s: (verified > 0).then(|| recovery as f64 / verified as f64),
+            recurred_1h: recurred(60),
+            recurred_24h: recurred(24 * 60),
+            last_at: mine.iter().map(|(_, begun, ..)| at(*begun)).max(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Before anything is forgotten, and after everything that can be is.
+        #[test]
+        fn the_ledger_is_what_counting_by_hand_gives(story in story()) {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
+            let mut rows: Vec<Row> = Vec::new();
+            for (id, (check, begun, took, kind)) in (1..).zip(&story.0) {
+                let attempt = attempt(id, CHECKS[*check], at(*begun));
+                rows.push(written(match ENDS[*kind] {
+                    Some(end) => ended(&attempt, end, at(begun + took)),
+                    None => attempt,
+                }));
+            }
+            rows.extend(story.1.iter().map(|(check, minute)| {
+                change(CHECKS[*check], at(*minute), Status::Ok, Status::Critical)
+            }));
+            rows.extend(story.2.iter().map(|(check, minute)| held(CHECKS[*check], at(*minute))));
+            store.write(&rows, Durability::Lazy).unwrap();
+            let wanted: Vec<LedgerLine> = (0..3)
+                .map(|check| expected(&story, check))
+                .filter(|line| line.attempts + line.held > 0)
+                .collect();
+            let whole = |store: &Store| -> Vec<LedgerLine> {
+                let lines = store.ledger(at(100_000)).unwrap();
+                lines.into_iter().filter(|line| line.kind.is_none()).collect()
+            };
+            prop_assert_eq!(whole(&store), wanted.clone());
+            let verified = wanted.iter().map(|line| line.verified).sum::<u64>();
+            // Forgotten in two steps, the first in the middle of the story.
+            for days in [92, 400] {
+                let now = at(days * 24 * 60);
+                while store.prune(now, &Keep::default()).unwrap().more {}
+                prop_assert_eq!(whole(&store), wanted.clone());
+                prop_assert_eq!(store.verified(None).unwrap(), verified);
+            }
+            let left = store.history(&crate::store::HistoryQuery::default()).unwrap();
+            let open = wanted.iter().map(|line| line.open).sum::<u64>();
+            let oldest = story.0.iter().filter(|(.., kind)| *kind == 4).map(|(_, begun, ..)| *begun).min();
+            for entry in &left {
+                prop_assert!(Some(entry.at()) >= oldest.map(at));
+            }
+            prop_assert!(left.len() as u64 >= open && (open > 0 || left.is_empty()));
+        }
+    }
+}

@@ -100,8 +100,8 @@ fn forget_history(
     let standing: Option<i64> = conn
         .query_row("SELECT min(begun) FROM attempt", [], |row| row.get(0))
         .map_err(broken(doing))?;
-    let before = standing.map_or(before, |begun| before.min(Moment(begun)));
-    let edge: i64 = edge(conn, before).map_err(broken(doing))?;
+    let last = standing.map_or(before, |begun| before.min(Moment(begun)));
+    let edge: i64 = edge(conn, last).map_err(broken(doing))?;
     for (check, held) in ledger::held(conn, i64::MIN, edge)? {
         past.entry((check, String::new())).or_default().held += held;
     }
@@ -110,7 +110,7 @@ fn forget_history(
         .map_err(StoreError::sqlite(doing))?;
     ledger::add_past(conn, &past)?;
     pruned.standings = forget_standings(conn, before).map_err(StoreError::sqlite(doing))?;
-    pruned.more |= old.len() == ROWS || edge < before.0;
+    pruned.more |= old.len() == ROWS || edge < last.0;
     Ok(())
 }
 
@@ -135,7 +135,8 @@ fn forget_standings(conn: &Connection, before: Moment) -> rusqlite::Result<usize
         "DELETE FROM budget WHERE name IN (SELECT name FROM budget WHERE at < ?1 \
          AND json_extract(body, '$.quarantined') IS NULL \
          AND json_extract(body, '$.unverified') = 0 \
-         AND name NOT IN (SELECT name FROM standing) LIMIT ?2)",
+         AND name NOT IN (SELECT name FROM standing) \
+         AND name NOT IN (SELECT name FROM attempt WHERE ended IS NULL) LIMIT ?2)",
         params![before.0, ROWS],
     )?;
     Ok(standings + budgets)
@@ -195,29 +196,19 @@ fn forget_facts(
             params![before.0, BLOCKS],
         )
         .map_err(StoreError::sqlite(doing))?;
-    let mut over = used(conn).map_err(broken(doing))?.saturating_sub(bytes);
-    let mut oldest: Vec<(i64, u64)> = Vec::new();
-    if over > 0 {
-        let mut query = conn
-            .prepare(
-                "SELECT id, length(body) + length(checks) FROM block ORDER BY from_at LIMIT ?1",
+    while pruned.blocks < BLOCKS && used(conn).map_err(broken(doing))? > bytes {
+        let gone = conn
+            .prepare_cached(
+                "DELETE FROM block WHERE id = (SELECT id FROM block ORDER BY from_at LIMIT 1)",
             )
-            .map_err(broken(doing))?;
-        let rows = query
-            .query_map([BLOCKS], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(broken(doing))?;
-        oldest = rows.collect::<Result<_, _>>().map_err(broken(doing))?;
-    }
-    for (id, size) in oldest {
-        if over == 0 {
+            .and_then(|mut query| query.execute([]))
+            .map_err(StoreError::sqlite(doing))?;
+        if gone == 0 {
             break;
         }
-        conn.execute("DELETE FROM block WHERE id = ?1", [id])
-            .map_err(StoreError::sqlite(doing))?;
-        over = over.saturating_sub(size);
-        pruned.blocks += 1;
+        pruned.blocks += gone;
     }
-    pruned.more |= pruned.blocks >= BLOCKS || over > 0;
+    pruned.more |= pruned.blocks >= BLOCKS;
     Ok(())
 }
 
@@ -251,7 +242,12 @@ fn join(conn: &mut Connection, now: Moment, pruned: &mut Pruned) -> Result<(), S
             .execute("DELETE FROM block WHERE id = ?1", [block.id])
             .map_err(StoreError::sqlite(doing))?;
     }
-    looks::insert_block(&transaction, &joined, &ids)?;
+    looks::insert_block(
+        &transaction,
+        small.first().map(|block| block.id),
+        &joined,
+        &ids,
+    )?;
     transaction.commit().map_err(StoreError::sqlite(doing))?;
     pruned.joined = small.len();
     pruned.more = true;
@@ -307,6 +303,250 @@ fn shrink(conn: &Connection) -> Result<(), StoreError> {
     if free < PAGES {
         return Ok(());
     }
-    conn.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))
-        .map_err(StoreError::sqlite(doing))
+    let mut query = conn
+        .prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))
+        .map_err(StoreError::sqlite(doing))?;
+    let mut steps = query.raw_query();
+    // A step gives back one page.
+    while steps.next().map_err(StoreError::sqlite(doing))?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            attempt::{End, Row},
+            facts::Facts,
+            status::Status,
+        },
+        store::{
+            HistoryQuery,
+            sample::{NOON, attempt, budget, change, ended, look, minutes, standing},
+        },
+    };
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), NOON).unwrap();
+        (dir, store)
+    }
+
+    fn day(day: u64) -> Moment {
+        NOON.plus(minutes(day * 24 * 60))
+    }
+
+    #[test]
+    fn history_is_forgotten_a_little_at_a_time() {
+        let (_dir, mut store) = store();
+        let rows: Vec<Row> = (0..1800)
+            .map(|minute| {
+                change(
+                    "a",
+                    NOON.plus(minutes(minute)),
+                    Status::Ok,
+                    Status::Critical,
+                )
+            })
+            .collect();
+        store.write(&rows, Durability::Lazy).unwrap();
+        let mut calls = Vec::new();
+        loop {
+            let pruned = store.prune(day(91), &Keep::default()).unwrap();
+            calls.push(pruned.entries);
+            if !pruned.more {
+                break;
+            }
+        }
+        // 91 days on, one day of it is past its keep.
+        assert_eq!(calls, [500, 500, 440]);
+        let left = store
+            .history(&HistoryQuery {
+                limit: 10_000,
+                ..HistoryQuery::default()
+            })
+            .unwrap();
+        assert_eq!(left.len(), 360);
+    }
+
+    #[test]
+    fn an_open_attempt_a_spent_budget_and_a_quarantine_are_kept() {
+        let (_dir, mut store) = store();
+        let mut quarantined = budget(&[]);
+        quarantined.unverified = 0;
+        quarantined.quarantined = Some(NOON);
+        let mut rested = budget(&[NOON]);
+        rested.unverified = 0;
+        let with = |id, check: &str, budget| Row::Attempt {
+            attempt: ended(&attempt(id, check, NOON), End::Failed, NOON),
+            budget,
+        };
+        let rows = [
+            Row::Intent {
+                attempt: attempt(1, "open", NOON),
+                budget: budget(&[NOON]),
+            },
+            with(2, "quarantined", quarantined),
+            with(3, "rested", rested),
+            Row::Standing {
+                check: "gone".into(),
+                standing: standing(Status::Ok, NOON),
+            },
+            Row::Standing {
+                check: "here".into(),
+                standing: standing(Status::Ok, day(399)),
+            },
+        ];
+        store.write(&rows, Durability::Lazy).unwrap();
+        store.prepared(3, &[]).unwrap();
+        while store.prune(day(400), &Keep::default()).unwrap().more {}
+        let saved = store.load().unwrap();
+        let names = |names: Vec<&crate::model::Name>| -> Vec<String> {
+            names.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(saved.attempts.len(), 1);
+        assert_eq!(
+            names(saved.budgets.iter().map(|(name, _)| name).collect()),
+            ["open", "quarantined"]
+        );
+        assert_eq!(
+            names(saved.standings.iter().map(|(name, _)| name).collect()),
+            ["here"]
+        );
+        let done = ended(&attempt(1, "open", NOON), End::Failed, day(1));
+        store
+            .write(
+                &[Row::Attempt {
+                    attempt: done,
+                    budget: budget(&[NOON]),
+                }],
+                Durability::Lazy,
+            )
+            .unwrap();
+        while store.prune(day(400), &Keep::default()).unwrap().more {}
+        let saved = store.load().unwrap();
+        assert_eq!(
+            names(saved.standings.iter().map(|(name, _)| name).collect()),
+            ["here"]
+        );
+        assert_eq!(saved.next_attempt, 4);
+        assert_eq!(store.attempt(3).unwrap(), None);
+    }
+
+    #[test]
+    fn before_images_are_kept_within_their_space() {
+        let (_dir, mut store) = store();
+        for id in 1..=4 {
+            let attempt = attempt(id, "a", NOON);
+            let row = match id {
+                2 => Row::Intent {
+                    attempt,
+                    budget: budget(&[]),
+                },
+                _ => Row::Attempt {
+                    attempt: ended(&attempt, End::Failed, NOON),
+                    budget: budget(&[]),
+                },
+            };
+            store.write(&[row], Durability::Lazy).unwrap();
+            store.prepared(id, &[serde_json::Value::from(id)]).unwrap();
+        }
+        let mut pruned = Pruned::default();
+        store
+            .transact(Durability::Lazy, |conn| {
+                forget_images(conn, 10_000, &mut pruned)
+            })
+            .unwrap();
+        assert_eq!(pruned.images, 0);
+        // Room for the images of one.
+        store
+            .transact(Durability::Lazy, |conn| {
+                forget_images(conn, 100, &mut pruned)
+            })
+            .unwrap();
+        assert_eq!(pruned.images, 2);
+        let undo = |id| {
+            let attempt = store.attempt(id).unwrap().unwrap();
+            let undo = attempt
+                .receipts
+                .first()
+                .and_then(|receipt| receipt.undo.clone());
+            (undo.is_some(), store.prepared_of(id).unwrap().len())
+        };
+        assert_eq!(
+            [1, 2, 3, 4].map(undo),
+            [(false, 0), (false, 1), (false, 0), (true, 1)]
+        );
+    }
+
+    #[test]
+    fn facts_are_kept_within_their_space() {
+        let (_dir, mut store) = store();
+        let noise = |minute: u64| {
+            // Nothing that compresses.
+            let text: String = (0..6000u64)
+                .map(|at| {
+                    let mixed = (minute * 6000 + at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    char::from(b' ' + (mixed >> 57) as u8 % 90)
+                })
+                .collect();
+            look(
+                "a",
+                NOON.plus(minutes(minute)),
+                Facts::new().with("noise", text),
+            )
+        };
+        for minute in 0..200 {
+            store.looks(&[noise(minute)]).unwrap();
+        }
+        store.flush_looks().unwrap();
+        let mut pruned = Pruned::default();
+        let limit = 200 << 10;
+        let used_now = store
+            .facts
+            .change(NOON, |conn| {
+                assert!(used(conn).unwrap() > 2 * limit);
+                forget_facts(conn, Moment(0), limit, &mut pruned)?;
+                Ok(used(conn).unwrap())
+            })
+            .unwrap()
+            .unwrap();
+        // A block more at most, for its pages are not quite full.
+        assert!(used_now <= limit + (16 << 10), "{used_now}");
+        assert!(pruned.blocks > 20);
+        let left = store.replay_looks(Moment(0), Moment(i64::MAX)).unwrap();
+        let left: Vec<_> = left.collect::<Result<_, _>>().unwrap();
+        assert_eq!(left.last(), Some(&noise(199)), "the newest are kept");
+    }
+
+    #[test]
+    fn space_is_given_back() {
+        let (_dir, mut store) = store();
+        let rows: Vec<Row> = (0..400)
+            .map(|minute| Row::Change {
+                check: "a".into(),
+                at: NOON.plus(minutes(minute)),
+                from: Status::Ok,
+                to: Status::Critical,
+                message: "m".repeat(30_000),
+            })
+            .collect();
+        store.write(&rows, Durability::Lazy).unwrap();
+        let pages = |store: &Store| -> i64 {
+            store
+                .conn
+                .pragma_query_value(None, "page_count", |row| row.get(0))
+                .unwrap()
+        };
+        let before = pages(&store);
+        for _ in 0..6 {
+            store.prune(day(100), &Keep::default()).unwrap();
+        }
+        assert!(
+            before > 3000 && pages(&store) < before / 2,
+            "{before} {}",
+            pages(&store)
+        );
+    }
 }

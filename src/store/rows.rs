@@ -427,3 +427,243 @@ fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(&text)
         .map_err(|error| StoreError::corrupt(format!("a row of it cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        model::{standing::HeldBy, status::Status},
+        permission::settings::Keep,
+        store::sample::{NOON, attempt, budget, change, ended, minutes, standing},
+    };
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), NOON).unwrap();
+        (dir, store)
+    }
+
+    fn written(attempt: Attempt) -> Row {
+        let budget = budget(&[attempt.begun]);
+        Row::Attempt { attempt, budget }
+    }
+
+    #[test]
+    fn what_a_start_needs_comes_back_and_the_last_row_of_a_key_counts() {
+        let (_dir, mut store) = store();
+        let later = NOON.plus(minutes(5));
+        let pause = Pause {
+            at: NOON,
+            by: "ann".to_owned(),
+            reason: "moving".to_owned(),
+            until: Some(later),
+        };
+        let open = ended(&attempt(3, "a", NOON), End::Failed, later);
+        let open = Attempt {
+            phase: Phase::Verifying { until: later },
+            ..open
+        };
+        let rows = [
+            Row::Standing {
+                check: "a".into(),
+                standing: standing(Status::Ok, NOON),
+            },
+            Row::Pause(None),
+            Row::Intent {
+                attempt: attempt(3, "a", NOON),
+                budget: budget(&[NOON]),
+            },
+            Row::Standing {
+                check: "a".into(),
+                standing: standing(Status::Critical, later),
+            },
+            written(ended(&attempt(2, "b", NOON), End::Verified, later)),
+            Row::Attempt {
+                attempt: open.clone(),
+                budget: budget(&[NOON, later]),
+            },
+            Row::Pause(Some(pause.clone())),
+            change("a", NOON, Status::Ok, Status::Critical),
+        ];
+        store.write(&rows, Durability::Lazy).unwrap();
+        store.write(&[], Durability::Durable).unwrap();
+        let saved = store.load().unwrap();
+        assert_eq!(
+            saved.standings,
+            [("a".into(), standing(Status::Critical, later))]
+        );
+        assert_eq!(
+            saved.budgets,
+            [
+                ("a".into(), budget(&[NOON, later])),
+                ("b".into(), budget(&[NOON]))
+            ]
+        );
+        assert_eq!(saved.attempts, std::slice::from_ref(&open));
+        assert_eq!(saved.pause, Some(pause));
+        assert_eq!(saved.next_attempt, 4);
+        assert_eq!(store.attempt(3).unwrap(), Some(open));
+        store
+            .write(&[Row::Pause(None)], Durability::Durable)
+            .unwrap();
+        assert_eq!(store.load().unwrap().pause, None);
+    }
+
+    #[test]
+    fn an_ended_attempt_can_still_be_undone() {
+        let (_dir, mut store) = store();
+        let done = ended(&attempt(1, "a", NOON), End::Failed, NOON);
+        store
+            .write(&[written(done.clone())], Durability::Lazy)
+            .unwrap();
+        let undo = store.attempt(1).unwrap().unwrap().receipts[0].undo.clone();
+        assert_eq!(undo, done.receipts[0].undo);
+        assert_eq!(store.attempt(2).unwrap(), None);
+        let effects = [
+            json!({"file": "data/x.json", "body": "b\u{0}"}),
+            json!(null),
+        ];
+        assert!(store.prepared_of(1).unwrap().is_empty());
+        store.prepared(1, &effects).unwrap();
+        assert_eq!(store.prepared_of(1).unwrap(), effects);
+        store.prepared(1, &effects[..1]).unwrap();
+        assert_eq!(store.prepared_of(1).unwrap(), effects[..1]);
+        assert_eq!(store.undone_at(1).unwrap(), None);
+        store.undone(1, NOON.plus(minutes(1)), "ann").unwrap();
+        assert_eq!(store.undone_at(1).unwrap(), Some(NOON.plus(minutes(1))));
+    }
+
+    #[test]
+    fn a_write_is_all_or_nothing() {
+        let (_dir, mut store) = store();
+        let rows = [
+            Row::Intent {
+                attempt: attempt(1, "a", NOON),
+                budget: budget(&[NOON]),
+            },
+            // No such number fits into the store.
+            Row::Intent {
+                attempt: attempt(u64::MAX, "b", NOON),
+                budget: budget(&[NOON]),
+            },
+        ];
+        assert!(store.write(&rows, Durability::Durable).is_err());
+        let saved = store.load().unwrap();
+        assert!(saved.attempts.is_empty() && saved.budgets.is_empty());
+        assert_eq!(saved.next_attempt, 1);
+    }
+
+    #[test]
+    fn history_is_newest_first_and_can_be_narrowed() {
+        let (_dir, mut store) = store();
+        let at = |minute| NOON.plus(minutes(minute));
+        let rows = [
+            change("a", at(0), Status::Ok, Status::Critical),
+            Row::Held {
+                check: "a".into(),
+                at: at(1),
+                by: HeldBy::Cooldown,
+                until: Some(at(9)),
+            },
+            change("b", at(2), Status::Ok, Status::Warning),
+            change("a", at(3), Status::Critical, Status::Warning),
+            written(ended(&attempt(1, "a", at(3)), End::Verified, at(3))),
+            change("a", at(3), Status::Warning, Status::Ok),
+            Row::Note {
+                check: "b".into(),
+                at: at(4),
+                kind: NoteKind::Escalated,
+                text: "help".to_owned(),
+                to: vec!["ops".into()],
+            },
+        ];
+        store.write(&rows, Durability::Lazy).unwrap();
+        store.undone(1, at(8), "ann").unwrap();
+        let seen = |query: &super::super::HistoryQuery| -> Vec<String> {
+            let entries = store.history(query).unwrap();
+            let seen = entries.iter().map(|entry| {
+                let minute = entry.at().since(NOON).as_secs() / 60;
+                let what = match entry {
+                    HistoryEntry::Change { from, to, .. } => format!("{from}>{to}"),
+                    HistoryEntry::Held { by, .. } => format!("held by {by}"),
+                    HistoryEntry::Note { text, .. } => text.clone(),
+                    HistoryEntry::Attempt { attempt, undone } => {
+                        assert_eq!(*undone, Some(at(8)));
+                        assert_eq!(attempt.receipts[0].undo, None);
+                        format!("attempt {}", attempt.id)
+                    }
+                };
+                format!("{minute} {} {what}", entry.check())
+            });
+            seen.collect()
+        };
+        let all = super::super::HistoryQuery::default();
+        assert_eq!(
+            seen(&all),
+            [
+                "4 b help",
+                "3 a attempt 1",
+                "3 a WARNING>OK",
+                "3 a CRITICAL>WARNING",
+                "2 b OK>WARNING",
+                "1 a held by cooldown",
+                "0 a OK>CRITICAL",
+            ]
+        );
+        let narrow = super::super::HistoryQuery {
+            check: Some("a".into()),
+            since: Some(at(1)),
+            until: Some(at(3)),
+            limit: 3,
+        };
+        assert_eq!(
+            seen(&narrow),
+            ["3 a attempt 1", "3 a WARNING>OK", "3 a CRITICAL>WARNING"]
+        );
+        // As JSON, for `history --json` and for reading a body back.
+        let entries = store.history(&all).unwrap();
+        let text = serde_json::to_string(&entries).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Vec<HistoryEntry>>(&text).unwrap(),
+            entries
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Whatever is written, pruned and reopened: no number is given twice.
+        #[test]
+        fn the_next_number_is_greater_than_every_one_before(
+            steps in proptest::collection::vec((0u8..4, 0u64..40, 0u64..200), 1..20)
+        ) {
+            let (dir, mut store) = store();
+            let mut highest = 0;
+            for (what, gap, days) in steps {
+                match what {
+                    0 | 1 => {
+                        highest += gap;
+                        let attempt = attempt(highest, "a", NOON);
+                        let row = if what == 0 {
+                            Row::Intent { attempt, budget: budget(&[NOON]) }
+                        } else {
+                            written(ended(&attempt, End::Failed, NOON))
+                        };
+                        store.write(&[row], Durability::Lazy).unwrap();
+                    }
+                    2 => {
+                        store.prune(NOON.plus(minutes(days * 24 * 60)), &Keep::default()).unwrap();
+                    }
+                    _ => {
+                        drop(store);
+                        store = Store::open(dir.path(), NOON).unwrap().0;
+                    }
+                }
+                prop_assert!(store.load().unwrap().next_attempt > highest);
+            }
+        }
+    }
+}

@@ -137,3 +137,178 @@ fn contents(path: &Path) -> Result<Vec<u8>, StoreError> {
     }
     fs::read(path).map_err(StoreError::io("read", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        model::{attempt::Row, moment::Moment, status::Status},
+        store::{
+            Durability, HistoryQuery,
+            sample::{NOON, attempt, budget, change, minutes, standing},
+        },
+    };
+
+    /// Everything below a directory: contents and times.
+    fn tree(dir: &Path) -> BTreeMap<String, (Vec<u8>, [i64; 4])> {
+        let entries = fs::read_dir(dir).unwrap().flatten();
+        entries
+            .map(|entry| {
+                let path = entry.path();
+                let name = entry.file_name().into_string().unwrap();
+                (
+                    name,
+                    (fs::read(&path).unwrap(), state(&path).unwrap().unwrap()),
+                )
+            })
+            .collect()
+    }
+
+    fn row(number: u64) -> Row {
+        match number % 3 {
+            0 => Row::Standing {
+                check: format!("check_{}", number % 20).into(),
+                standing: standing(Status::Ok, NOON.plus(minutes(number))),
+            },
+            1 => change(
+                "a",
+                NOON.plus(minutes(number)),
+                Status::Ok,
+                Status::Critical,
+            ),
+            _ => Row::Intent {
+                attempt: attempt(number, "a", NOON.plus(minutes(number))),
+                budget: budget(&[NOON]),
+            },
+        }
+    }
+
+    fn assert_same(one: &Store, other: &Store) {
+        let everything = |store: &Store| {
+            let query = HistoryQuery {
+                limit: 10_000,
+                ..HistoryQuery::default()
+            };
+            let history = store.history(&query).unwrap();
+            format!(
+                "{:?} {history:?} {:?}",
+                store.load().unwrap(),
+                store.ledger(NOON).unwrap()
+            )
+        };
+        assert_eq!(everything(one), everything(other));
+    }
+
+    #[test]
+    fn a_snapshot_is_the_store_and_nothing_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("state/homeostat");
+        assert!(snapshot(&dir).unwrap().is_none());
+        assert!(!dir.exists());
+        let (mut store, _) = Store::open(&dir, NOON).unwrap();
+        for number in 0..150 {
+            store.write(&[row(number)], Durability::Lazy).unwrap();
+            if number == 100 {
+                // The log starts over, with older frames behind the new ones.
+                store
+                    .conn
+                    .execute_batch("PRAGMA wal_checkpoint(RESTART)")
+                    .unwrap();
+            }
+            if number % 10 == 0 {
+                let before = tree(&dir);
+                let seen = snapshot(&dir).unwrap().unwrap();
+                assert!(tree(&dir) == before);
+                assert_same(&seen, &store);
+            }
+        }
+        store.close().unwrap();
+        let before = tree(&dir);
+        assert_eq!(before.keys().collect::<Vec<_>>(), ["history.db"]);
+        let mut seen = snapshot(&dir).unwrap().unwrap();
+        // Its own writes go nowhere.
+        seen.write(&[row(500)], Durability::Durable).unwrap();
+        seen.prepared(500, &[]).unwrap();
+        assert_eq!(seen.load().unwrap().next_attempt, 501);
+        assert!(seen.replay_looks(Moment(0), NOON).unwrap().next().is_none());
+        seen.close().unwrap();
+        assert!(tree(&dir) == before);
+        let (store, _) = Store::open(&dir, NOON).unwrap();
+        assert_eq!(store.load().unwrap().next_attempt, 150);
+    }
+
+    #[test]
+    fn a_transaction_that_was_cut_off_does_not_count() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("open");
+        let (mut store, _) = Store::open(&dir, NOON).unwrap();
+        for number in 0..6 {
+            store.write(&[row(number)], Durability::Lazy).unwrap();
+        }
+        let log = fs::read(dir.join("history.db-wal")).unwrap();
+        let page = 4096 + 24;
+        let copy = root.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        // Cut anywhere, and with a flipped byte anywhere, it is what SQLite makes of it.
+        let whole = (log.len() - 32) / page;
+        let cuts = (0..=whole).flat_map(|frame| [32 + frame * page, 32 + frame * page + 1000]);
+        for cut in cuts.filter(|cut| *cut <= log.len()).chain([0, 20]) {
+            for flip in [false, true] {
+                let mut torn = log[..cut].to_vec();
+                if flip && let Some(byte) = torn.get_mut(cut.saturating_sub(page / 2)) {
+                    *byte ^= 1;
+                }
+                fs::copy(dir.join(HISTORY), copy.join(HISTORY)).unwrap();
+                fs::write(copy.join("history.db-wal"), torn).unwrap();
+                let seen = snapshot(&copy).unwrap().unwrap();
+                let (truth, _) = Store::open(&copy, NOON).unwrap();
+                assert_same(&seen, &truth);
+                drop(truth);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path();
+        Store::open(dir, NOON).unwrap().0.close().unwrap();
+        let path = dir.join(HISTORY);
+        let good = fs::read(&path).unwrap();
+        for bad in [&b""[..], b"noise", &good[..5000]] {
+            fs::write(&path, bad).unwrap();
+            let error = snapshot(dir).map(drop).unwrap_err();
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        }
+        fs::write(&path, &good).unwrap();
+        fs::write(dir.join("history.db.paused"), "").unwrap();
+        let error = snapshot(dir).map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    }
+
+    #[test]
+    fn facts_with_a_log_are_read_without_a_trace() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("with ?#% in it");
+        let (mut store, _) = Store::open(&dir, NOON).unwrap();
+        let look = crate::store::sample::look("a", NOON, crate::model::facts::Facts::new());
+        store.looks(std::slice::from_ref(&look)).unwrap();
+        store.flush_looks().unwrap();
+        for closed in [false, true] {
+            let before = tree(&dir);
+            let seen = snapshot(&dir).unwrap().unwrap();
+            let looks = seen.replay_looks(Moment(0), NOON).unwrap();
+            assert_eq!(
+                looks.collect::<Result<Vec<_>, _>>().unwrap(),
+                std::slice::from_ref(&look)
+            );
+            assert!(tree(&dir) == before);
+            if !closed {
+                store.close().unwrap();
+                store = Store::open(&dir, NOON).unwrap().0;
+            }
+        }
+    }
+}

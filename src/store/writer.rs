@@ -476,11 +476,13 @@ impl Batch {
         }
     }
 
-    /// Puts back what was taken by [`Batch::urgent`].
+    /// Puts back what was taken by [`Batch::urgent`]; what came since is newer.
     fn add_first(&mut self, rows: Vec<Row>) {
         for row in rows.into_iter().rev() {
             match &row {
-                Row::Standing { check, .. } => drop(self.standings.insert(check.clone(), row)),
+                Row::Standing { check, .. } => {
+                    self.standings.entry(check.clone()).or_insert(row);
+                }
                 _ => self.rows.push_front(row),
             }
         }
@@ -537,5 +539,291 @@ fn check_of(row: &Row) -> Option<&Name> {
         | Row::Note { check, .. } => Some(check),
         Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
         Row::Pause(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        model::{moment::Moment, status::Status},
+        store::{
+            HistoryEntry, HistoryQuery,
+            sample::{NOON, attempt, budget, change, look, minutes, standing},
+        },
+    };
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), NOON).unwrap();
+        (dir, Writer::spawn(store))
+    }
+
+    fn ask<T: Send + 'static>(
+        writer: &Writer,
+        question: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(writer.ask(question))
+    }
+
+    fn durable(writer: &Writer, rows: Vec<Row>) -> Result<(), String> {
+        let (tell, told) = mpsc::channel();
+        writer.durable(rows, Box::new(move |done| tell.send(done).unwrap()));
+        told.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    fn standing_at(check: &str, minute: u64) -> Row {
+        Row::Standing {
+            check: check.into(),
+            standing: standing(Status::Ok, NOON.plus(minutes(minute))),
+        }
+    }
+
+    fn change_at(minute: u64) -> Row {
+        change(
+            "a",
+            NOON.plus(minutes(minute)),
+            Status::Ok,
+            Status::Critical,
+        )
+    }
+
+    fn intent(id: u64) -> Row {
+        Row::Intent {
+            attempt: attempt(id, "a", NOON),
+            budget: budget(&[Moment(id as i64)]),
+        }
+    }
+
+    fn minutes_of(store: &Store) -> Vec<u64> {
+        let query = HistoryQuery {
+            limit: 10_000,
+            ..HistoryQuery::default()
+        };
+        let entries = store.history(&query).unwrap().into_iter().rev();
+        entries
+            .filter(|entry| matches!(entry, HistoryEntry::Change { .. }))
+            .map(|entry| entry.at().since(NOON).as_secs() / 60)
+            .collect()
+    }
+
+    #[test]
+    fn questions_see_everything_that_was_written_before() {
+        let (_dir, writer) = writer();
+        for minute in 0..500 {
+            writer.write(vec![standing_at("a", minute), change_at(minute)]);
+            if minute % 50 == 0 {
+                let (seen, saved) =
+                    ask(&writer, |store| (minutes_of(store), store.load().unwrap())).unwrap();
+                assert_eq!(seen, (0..=minute).collect::<Vec<_>>());
+                assert_eq!(saved.standings[0].1.since, NOON.plus(minutes(minute)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_durable_write_comes_after_what_was_queued_before_it() {
+        let (dir, writer) = writer();
+        for id in 1..50 {
+            let lazy = Row::Attempt {
+                attempt: attempt(id, "a", NOON),
+                budget: budget(&[]),
+            };
+            writer.write(vec![standing_at("a", id), lazy]);
+            durable(&writer, vec![intent(id)]).unwrap();
+            // What another process would find now.
+            let seen = crate::store::snapshot(dir.path()).unwrap().unwrap();
+            let saved = seen.load().unwrap();
+            assert_eq!(saved.next_attempt, id + 1);
+            assert_eq!(saved.budgets[0].1, budget(&[Moment(id as i64)]));
+            assert_eq!(saved.standings[0].1.since, NOON.plus(minutes(id)));
+        }
+        let (tell, told) = mpsc::channel();
+        let effects = vec![serde_json::json!({"before": "image"})];
+        writer.prepared(
+            49,
+            effects.clone(),
+            Box::new(move |done| tell.send(done).unwrap()),
+        );
+        told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+        let seen = crate::store::snapshot(dir.path()).unwrap().unwrap();
+        assert_eq!(seen.prepared_of(49).unwrap(), effects);
+    }
+
+    #[test]
+    fn everything_is_written_before_it_closes_and_nothing_after() {
+        let (dir, writer) = writer();
+        let other = writer.clone();
+        for minute in 0..200 {
+            writer.write(vec![
+                standing_at(&format!("check_{minute}"), minute),
+                change_at(minute),
+            ]);
+            writer.looks(vec![look(
+                "a",
+                NOON.plus(minutes(minute)),
+                Default::default(),
+            )]);
+        }
+        writer.close().unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["facts.db", "history.db"]);
+        assert!(
+            durable(&other, vec![intent(1)])
+                .unwrap_err()
+                .contains("closed")
+        );
+        assert!(ask(&other, |_| ()).is_err());
+        other.write(vec![change_at(900)]);
+        other.looks(vec![look("a", NOON, Default::default())]);
+        assert_eq!(other.health().dropped_looks, 1);
+        let (store, _) = Store::open(dir.path(), NOON).unwrap();
+        assert_eq!(store.load().unwrap().standings.len(), 200);
+        assert_eq!(minutes_of(&store).len(), 200);
+        let looks = store
+            .replay_looks(Moment(0), NOON.plus(minutes(900)))
+            .unwrap();
+        assert_eq!(looks.count(), 200);
+    }
+
+    #[test]
+    fn dropping_the_last_clone_writes_what_is_queued() {
+        let (dir, writer) = writer();
+        writer.write((0..100).map(change_at).collect());
+        let shared = writer.alive.shared.clone();
+        drop(writer);
+        // The thread says when it is gone.
+        let stopwatch = Stopwatch::new();
+        while !shared.queue().closed {
+            assert!(stopwatch.elapsed() < Duration::from_secs(20));
+            std::thread::yield_now();
+        }
+        let (store, _) = Store::open(dir.path(), NOON).unwrap();
+        assert_eq!(minutes_of(&store).len(), 100);
+    }
+
+    fn limit(store: &mut Store, pages: Option<i64>) {
+        let count = |store: &Store| -> i64 {
+            store
+                .conn
+                .pragma_query_value(None, "page_count", |row| row.get(0))
+                .unwrap()
+        };
+        let pages = pages.unwrap_or_else(|| count(store));
+        let done = store
+            .conn
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        done.unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_is_told_at_once_and_rows_wait_for_it_to_end() {
+        let (_dir, writer) = writer();
+        durable(&writer, vec![intent(1)]).unwrap();
+        ask(&writer, |store| limit(store, None)).unwrap();
+        for minute in 0..2000 {
+            writer.write(vec![standing_at("a", minute), change_at(minute)]);
+        }
+        let error = durable(&writer, vec![intent(2)]).unwrap_err();
+        assert!(error.contains("full"), "{error}");
+        // Said after the callback; the next question comes after that.
+        ask(&writer, |_| ()).unwrap();
+        let health = writer.health();
+        assert!(health.failing.unwrap().contains("full"));
+        assert_eq!(health.dropped_rows, 0);
+        // The disk has room again: the next durable write takes along what waited.
+        ask(&writer, |store| limit(store, Some(1 << 20))).unwrap();
+        durable(&writer, vec![intent(3)]).unwrap();
+        let (seen, saved) =
+            ask(&writer, |store| (minutes_of(store), store.load().unwrap())).unwrap();
+        assert_eq!(seen, (0..2000).collect::<Vec<_>>());
+        assert_eq!(saved.standings[0].1.since, NOON.plus(minutes(1999)));
+        let ids: Vec<_> = saved.attempts.iter().map(|attempt| attempt.id).collect();
+        assert_eq!(ids, [1, 3], "what failed was not done later");
+        ask(&writer, |_| ()).unwrap();
+        assert_eq!(writer.health(), Health::default());
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut batch = Batch::default();
+        let later = |id: u64, minute: u64| Row::Attempt {
+            attempt: attempt(id, "a", NOON.plus(minutes(minute))),
+            budget: budget(&[Moment(minute as i64)]),
+        };
+        batch.add(vec![
+            later(1, 0),
+            Row::Pause(None),
+            later(1, 1),
+            later(2, 2),
+        ]);
+        batch.add((0..ROWS as u64).map(change_at).collect());
+        assert!(batch.rows.len() <= ROWS / 2 + 3);
+        assert_eq!(batch.dropped, ROWS as u64 / 2);
+        let kept: Vec<_> = batch.rows.iter().take(3).cloned().collect();
+        assert_eq!(kept, [Row::Pause(None), later(1, 1), later(2, 2)]);
+        assert_eq!(batch.rows.back(), Some(&change_at(ROWS as u64 - 1)));
+        for minute in 0..100 {
+            batch.add(vec![standing_at("a", minute), standing_at("b", minute)]);
+        }
+        assert_eq!(batch.standings.len(), 2);
+        // What happened goes with the standings of its checks.
+        let urgent = batch.urgent();
+        assert_eq!(urgent.last(), Some(&standing_at("a", 99)));
+        assert_eq!(batch.standings.len(), 1);
+        batch.add(vec![standing_at("a", 100)]);
+        batch.add_first(urgent);
+        assert_eq!(
+            batch.standings[&Name::from("a")],
+            standing_at("a", 100),
+            "the newer counts"
+        );
+        assert_eq!(batch.rows.front(), Some(&Row::Pause(None)));
+    }
+
+    #[test]
+    fn too_many_looks_are_dropped_and_counted() {
+        let (_dir, writer) = writer();
+        // The thread is kept busy, so that they pile up.
+        let (go, wait) = mpsc::channel::<()>();
+        let (begun, busy) = mpsc::channel();
+        let waiting = writer.clone();
+        let asking = std::thread::spawn(move || {
+            ask(&waiting, move |_| {
+                begun.send(()).unwrap();
+                wait.recv().unwrap();
+            })
+        });
+        busy.recv().unwrap();
+        for second in 0..(LOOKS as i64 + 10) {
+            writer.looks(vec![look("a", Moment(NOON.0 + second), Default::default())]);
+        }
+        assert_eq!(writer.health().dropped_looks, 10);
+        go.send(()).unwrap();
+        asking.join().unwrap().unwrap();
+        let seen = ask(&writer, |store| {
+            store
+                .replay_looks(Moment(0), Moment(i64::MAX))
+                .unwrap()
+                .count()
+        });
+        assert_eq!(seen.unwrap(), LOOKS);
+    }
+
+    #[test]
+    fn a_panic_of_somebody_else_is_not_the_end() {
+        let (_dir, writer) = writer();
+        let asked = ask(&writer, |_| -> () { panic!("asked badly") });
+        assert!(asked.is_err());
+        writer.durable(vec![intent(1)], Box::new(|_| panic!("told badly")));
+        durable(&writer, vec![intent(2)]).unwrap();
+        writer.close().unwrap();
     }
 }

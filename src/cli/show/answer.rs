@@ -43,7 +43,11 @@ fn line(check: &CheckAnswer, name_width: usize, style: &Style) -> String {
     let name = text::clean(&check.name);
     let pad = name_width.saturating_sub(textwrap::core::display_width(&name));
     let name = format!("{}{}", style.strong(&name), " ".repeat(pad));
-    table(&[vec![status, name, text::clean(&check.message)]], &[], style)
+    table(
+        &[vec![status, name, text::clean(&check.message)]],
+        &[],
+        style,
+    )
 }
 
 fn below(check: &CheckAnswer, now: Moment, style: &Style) -> String {
@@ -78,10 +82,9 @@ fn outcome(check: &CheckAnswer, now: Moment, style: &Style) -> Option<String> {
         .unwrap_or_default();
     match repair.decision {
         Decided::None => None,
-        Decided::Repaired | Decided::Failed => Some(format!(
-            "{change}{}{number}",
-            became(repair, style)
-        )),
+        Decided::Repaired | Decided::Failed => {
+            Some(format!("{change}{}{number}", became(repair, style)))
+        }
         Decided::Would => Some(style.paint(Tone::Place, "would be repaired:")),
         Decided::Held => Some(held(
             repair.held_by.as_deref().unwrap_or("a guard"),
@@ -175,15 +178,14 @@ fn repairs(checks: &[CheckAnswer]) -> Vec<String> {
         found.count()
     };
     let is = |decided| move |repair: &RemediationAnswer| repair.decision == decided;
-    let verified = number(&|repair| {
-        repair.decision == Decided::Repaired && repair.verified == Some(true)
-    });
+    let verified =
+        number(&|repair| repair.decision == Decided::Repaired && repair.verified == Some(true));
     let open = number(&is(Decided::Repaired)) - verified;
     [
         (verified, "repair", "verified"),
         (open, "repair", "not verified yet"),
         (number(&is(Decided::Failed)), "repair", "failed"),
-        (number(&is(Decided::Held)), "repair", "held"),
+        (number(&is_held), "repair", "held"),
         (
             number(&is(Decided::Would)),
             "repair",
@@ -248,7 +250,11 @@ pub(crate) mod samples {
     pub fn round() -> Answer {
         let mut skipped = check("alpaca_latency", Status::Ok, "outside nyse.regular");
         skipped.skipped = true;
-        let mut repaired = check("weights_file", Status::Ok, "Weights file exists with 21 entries");
+        let mut repaired = check(
+            "weights_file",
+            Status::Ok,
+            "Weights file exists with 21 entries",
+        );
         repaired.before = Some(Brief {
             status: Status::Warning,
             message: "Weights file missing".to_owned(),
@@ -272,7 +278,11 @@ pub(crate) mod samples {
             held_until: Some(1_767_717_540.0),
             ..RemediationAnswer::default()
         };
-        let mut failed = check("zero_trades", Status::Critical, "8 of 10 cycles without orders");
+        let mut failed = check(
+            "zero_trades",
+            Status::Critical,
+            "8 of 10 cycles without orders",
+        );
         failed.before = Some(Brief {
             status: Status::Critical,
             message: "8 of 10 cycles without orders".to_owned(),
@@ -295,7 +305,11 @@ pub(crate) mod samples {
         of(vec![
             skipped,
             held,
-            check("entry_thresholds", Status::Ok, "base 2.7, canary 2.9, champion 3.2"),
+            check(
+                "entry_thresholds",
+                Status::Ok,
+                "base 2.7, canary 2.9, champion 3.2",
+            ),
             unknown,
             repaired,
             failed,
@@ -303,7 +317,11 @@ pub(crate) mod samples {
     }
 
     pub fn wish() -> Answer {
-        let mut would = check("entry_thresholds", Status::Critical, "Base threshold 3.5 is above 3.0");
+        let mut would = check(
+            "entry_thresholds",
+            Status::Critical,
+            "Base threshold 3.5 is above 3.0",
+        );
         would.remediation.decision = Decided::Would;
         would.remediation.steps = vec![StepAnswer {
             diff: Some(DIFF.to_owned()),
@@ -314,22 +332,59 @@ pub(crate) mod samples {
                 "would change 1 key",
             )
         }];
-        of(vec![would, check("weights_file", Status::Ok, "Weights file exists with 21 entries")])
+        of(vec![
+            would,
+            check(
+                "weights_file",
+                Status::Ok,
+                "Weights file exists with 21 entries",
+            ),
+        ])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::show::style::visible;
 
     #[test]
     fn a_round_shows_every_repair_with_its_proof() {
-        insta::assert_snapshot!(answer(&samples::round(), &Style::plain()), @"");
+        insta::assert_snapshot!(answer(&samples::round(), &Style::plain()), @r#"
+        skipped   alpaca_latency    outside nyse.regular
+        CRITICAL  cache_lock        Lock is held for 412 s
+                  held by cooldown until 16:39:00 (in 9 min)
+        OK        entry_thresholds  base 2.7, canary 2.9, champion 3.2
+        UNKNOWN   parser            the look failed
+                  error: property `score` is absent
+        OK        weights_file      Weights file exists with 21 entries
+                  WARNING → OK  repaired, verified  (attempt 12)
+                    ✓ restore_file data/uw_weights.json  restored from rules/defaults/uw_weights.json
+        CRITICAL  zero_trades       8 of 10 cycles without orders
+                  CRITICAL → CRITICAL  repair failed: it did not help  (attempt 13)
+                    ✗ run_command /usr/bin/systemctl restart trading-bot  exit code 5: Unit trading-bot.service not found.
+
+        6 checks: 3 OK, 2 CRITICAL, 1 UNKNOWN; 1 repair verified, 1 repair failed, 1 repair held  generation 0a1b2c3d4e5f
+        "#);
     }
 
     #[test]
     fn a_dry_run_shows_the_difference() {
-        insta::assert_snapshot!(answer(&samples::wish(), &Style::plain()), @"");
+        insta::assert_snapshot!(answer(&samples::wish(), &Style::plain()), @r#"
+        CRITICAL  entry_thresholds  Base threshold 3.5 is above 3.0
+                  would be repaired:
+                    ○ set_json data/thresholds.json  would change 1 key
+                      --- data/thresholds.json
+                      +++ data/thresholds.json
+                      @@ -1,3 +1,3 @@
+                       {
+                      -  "base": 3.5
+                      +  "base": 2.7
+                       }
+        OK        weights_file      Weights file exists with 21 entries
+
+        2 checks: 1 OK, 1 CRITICAL; 1 repair would be tried, nothing was changed  generation 0a1b2c3d4e5f
+        "#);
     }
 
     #[test]
@@ -338,7 +393,7 @@ mod tests {
             colour: true,
             ..Style::plain()
         };
-        insta::assert_snapshot!(answer(&samples::wish(), &style), @"");
+        insta::assert_snapshot!(visible(&answer(&samples::wish(), &style)), @"");
     }
 
     #[test]
@@ -347,11 +402,28 @@ mod tests {
             width: 60,
             ..Style::plain()
         };
-        insta::assert_snapshot!(answer(&samples::round(), &style), @"");
+        insta::assert_snapshot!(answer(&samples::round(), &style), @r#"
+        skipped   alpaca_latency    outside nyse.regular
+        CRITICAL  cache_lock        Lock is held for 412 s
+                  held by cooldown until 16:39:00 (in 9 min)
+        OK        entry_thresholds  base 2.7, canary 2.9, champion
+                                    3.2
+        UNKNOWN   parser            the look failed
+                  error: property `score` is absent
+        OK        weights_file      Weights file exists with 21
+                                    entries
+                  WARNING → OK  repaired, verified  (attempt 12)
+                    ✓ restore_file data/uw_weights.json  restored from rules/defaults/uw_weights.json
+        CRITICAL  zero_trades       8 of 10 cycles without orders
+                  CRITICAL → CRITICAL  repair failed: it did not help  (attempt 13)
+                    ✗ run_command /usr/bin/systemctl restart trading-bot  exit code 5: Unit trading-bot.service not found.
+
+        6 checks: 3 OK, 2 CRITICAL, 1 UNKNOWN; 1 repair verified, 1 repair failed, 1 repair held  generation 0a1b2c3d4e5f
+        "#);
     }
 
     #[test]
     fn nothing_to_look_at_is_said() {
-        insta::assert_snapshot!(answer(&samples::of(vec![]), &Style::plain()), @"");
+        insta::assert_snapshot!(answer(&samples::of(vec![]), &Style::plain()), @r#"0 checks  generation 0a1b2c3d4e5f"#);
     }
 }

@@ -106,7 +106,10 @@ pub fn compared(compared: &Compared, style: &Style) -> String {
     let same = compared.checks.len() - different.len();
     shown.push_str(&match (different.len(), same) {
         (0, same) => format!("all {} decide the same\n", text::count(same, "check")),
-        (some, same) => format!("{} differ, {same} decide the same\n", text::count(some, "check")),
+        (some, same) => format!(
+            "{} differ, {same} decide the same\n",
+            text::count(some, "check")
+        ),
     });
     shown
 }
@@ -146,11 +149,25 @@ mod tests {
             check.remediation.decision = Decided::Held;
             check.remediation.held_by = Some("cooldown".to_owned());
         }
-        present.checks.push(samples::check("dropped", Status::Ok, "fine"));
-        candidate.checks.push(samples::check("added", Status::Unknown, "no data"));
+        present
+            .checks
+            .push(samples::check("dropped", Status::Ok, "fine"));
+        candidate
+            .checks
+            .push(samples::check("added", Status::Unknown, "no data"));
         let result = Compared::of(&present, &candidate);
-        insta::assert_snapshot!(compared(&result, &Style::plain()), @"");
+        insta::assert_snapshot!(compared(&result, &Style::plain()), @r#"
+        Present rules 0a1b2c3d4e5f against candidate ffffffffffff
+        +  added             UNKNOWN   no repair         no data
+        -  dropped           OK        no repair         fine
+        -  entry_thresholds  WARNING   held by cooldown  Base threshold 3.5 is above 3.0
+        +                    CRITICAL  would repair      Base threshold 3.5 is above 3.0
+        3 checks differ, 1 decide the same
+        "#);
         let same = Compared::of(&present, &present);
-        insta::assert_snapshot!(compared(&same, &Style::plain()), @"");
+        insta::assert_snapshot!(compared(&same, &Style::plain()), @r#"
+        Present rules 0a1b2c3d4e5f against candidate 0a1b2c3d4e5f
+        all 3 checks decide the same
+        "#);
     }
 }

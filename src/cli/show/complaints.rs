@@ -55,7 +55,12 @@ fn complaint(complaint: &Complaint, style: &Style) -> String {
     let _ = writeln!(shown, "  {place}{rule}");
     shown.push_str(&excerpt(complaint, style).unwrap_or_default());
     if let Some(help) = &mistake.help {
-        let _ = writeln!(shown, "  {} {}", style.paint(Tone::Good, "help:"), text::clean(help));
+        let _ = writeln!(
+            shown,
+            "  {} {}",
+            style.paint(Tone::Good, "help:"),
+            text::clean(help)
+        );
     }
     shown
 }
@@ -65,12 +70,16 @@ fn excerpt(complaint: &Complaint, style: &Style) -> Option<String> {
     let line = complaint.source.lines().nth(place.line.checked_sub(1)?)?;
     let before: String = line.chars().take(place.column.saturating_sub(1)).collect();
     // As `clean` shows it, so that the caret stands below its character.
-    let indent = textwrap::core::display_width(&text::clean(&format!("{before}|"))).saturating_sub(1);
+    let indent =
+        textwrap::core::display_width(&text::clean(&format!("{before}|"))).saturating_sub(1);
     let number = style.dim(&format!("{:>5} |", place.line));
     let blank = style.dim("      |");
     let caret = style.paint(Tone::Bad, "^");
     let line = text::clean(line);
-    Some(format!("{number} {line}\n{blank} {}{caret}\n", " ".repeat(indent)))
+    Some(format!(
+        "{number} {line}\n{blank} {}{caret}\n",
+        " ".repeat(indent)
+    ))
 }
 
 #[cfg(test)]
@@ -105,8 +114,24 @@ mod tests {
             samples::complaint(Severity::Error, 3, 3),
             samples::complaint(Severity::Error, 0, 0),
         ];
-        insta::assert_snapshot!(complaints(&all, &Style::plain()), @"");
-        insta::assert_snapshot!(counted(&all, &Style::plain()), @"");
-        insta::assert_snapshot!(counted(&[], &Style::plain()), @"");
+        insta::assert_snapshot!(complaints(&all, &Style::plain()), @r#"
+        error[unknown-key]: there is no key `thershold`
+          critical.yaml:0:0  in check weights_file
+          help: write `threshold`
+
+        error[unknown-key]: there is no key `thershold`
+          critical.yaml:3:3  in check weights_file
+            3 |   thershold: {}
+              |   ^
+          help: write `threshold`
+
+        warning[unknown-key]: there is no key `thershold`
+          critical.yaml:2:11  in check weights_file
+            2 |   - name: weights_file
+              |           ^
+          help: write `threshold`
+        "#);
+        insta::assert_snapshot!(counted(&all, &Style::plain()), @r#"2 errors, 1 warning"#);
+        insta::assert_snapshot!(counted(&[], &Style::plain()), @r#"no complaints"#);
     }
 }

@@ -42,6 +42,7 @@ fn painted(line: &str, style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::show::style::visible;
 
     const SAMPLE: &str = "--- data/t.json\n+++ data/t.json\n@@ -1,3 +1,3 @@\n {\n-  \"base\": 3.5\n+  \"base\": 2.7\n }\n";
 
@@ -51,7 +52,7 @@ mod tests {
             colour: true,
             ..Style::plain()
         };
-        insta::assert_snapshot!(diff(SAMPLE, &style), @"");
+        insta::assert_snapshot!(visible(&diff(SAMPLE, &style)), @"");
         assert_eq!(diff(SAMPLE, &Style::plain()), SAMPLE);
     }
 

@@ -79,6 +79,12 @@ impl Style {
     }
 }
 
+/// Colours made visible, for snapshots.
+#[cfg(test)]
+pub fn visible(text: &str) -> String {
+    text.replace('\u{1b}', "␛")
+}
+
 impl Tone {
     pub fn of(status: Status) -> Tone {
         match status {

@@ -69,13 +69,12 @@ pub fn broken(text: &str, indent: usize, style: &Style) -> String {
 /// Every line of `text` behind `indent` blanks.
 pub fn indented(text: &str, indent: usize) -> String {
     let blank = " ".repeat(indent);
-    text.lines().fold(String::new(), |all, line| {
-        if line.is_empty() {
-            all + "\n"
-        } else {
-            all + &blank + line + "\n"
-        }
-    })
+    text.lines()
+        .map(|line| match line {
+            "" => "\n".to_owned(),
+            line => format!("{blank}{line}\n"),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -104,18 +103,31 @@ mod tests {
             width: 50,
             ..Style::plain()
         };
-        insta::assert_snapshot!(table(&rows(&style), &[], &style), @"");
+        insta::assert_snapshot!(table(&rows(&style), &[], &style), @r#"
+        OK        uw_données  fine
+        CRITICAL  数据        a message that is too long
+                              for the width of this
+                              terminal and is broken
+        "#);
         let coloured = Style {
             colour: true,
             ..style
         };
-        let stripped = anstream::adapter::strip_str(&table(&rows(&coloured), &[], &coloured)).to_string();
-        assert_eq!(stripped, table(&rows(&style), &[], &style), "colours take no room");
+        let stripped =
+            anstream::adapter::strip_str(&table(&rows(&coloured), &[], &coloured)).to_string();
+        assert_eq!(
+            stripped,
+            table(&rows(&style), &[], &style),
+            "colours take no room"
+        );
     }
 
     #[test]
     fn numbers_stand_on_the_right() {
-        let rows = [vec!["a".to_owned(), "5".to_owned()], vec!["b".to_owned(), "123".to_owned()]];
+        let rows = [
+            vec!["a".to_owned(), "5".to_owned()],
+            vec!["b".to_owned(), "123".to_owned()],
+        ];
         let text = table(&rows, &[Side::Left, Side::Right], &Style::plain());
         assert_eq!(text, "a    5\nb  123\n");
     }

@@ -81,13 +81,30 @@ mod tests {
 
     #[test]
     fn spans_have_two_units_at_most() {
-        let shown: Vec<String> = [0, 3, 200, 9_960, 12_345, 75_000, 700_000, 7_500_000, 180_000_000]
-            .map(|ms| span(Duration::from_millis(ms)))
-            .into();
+        let shown: Vec<String> = [
+            0,
+            3,
+            200,
+            9_960,
+            12_345,
+            75_000,
+            700_000,
+            7_500_000,
+            180_000_000,
+        ]
+        .map(|ms| span(Duration::from_millis(ms)))
+        .into();
         assert_eq!(
             shown,
             [
-                "0 s", "3 ms", "0.2 s", "10.0 s", "12 s", "1 min 15 s", "11 min", "2 h 5 min",
+                "0 s",
+                "3 ms",
+                "0.2 s",
+                "10.0 s",
+                "12 s",
+                "1 min 15 s",
+                "11 min",
+                "2 h 5 min",
                 "2 d 2 h"
             ]
         );
