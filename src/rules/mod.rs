@@ -29,6 +29,7 @@ mod reading;
 pub mod schema;
 pub mod settings;
 pub mod sources;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod unit;
