@@ -121,7 +121,7 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
         }
         (Whole::Array(a), Whole::Json(b)) | (Whole::Json(b), Whole::Array(a)) => {
             frame::spend(a.len())?;
-            if a.len() != b.len() {
+            if !b.value().is_array() || a.len() != b.len() {
                 return Ok(false);
             }
             for (index, a) in a.iter().enumerate() {
@@ -134,7 +134,7 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
         }
         (Whole::Map(a), Whole::Json(b)) | (Whole::Json(b), Whole::Map(a)) => {
             frame::spend(a.len())?;
-            if a.len() != b.len() {
+            if !b.value().is_object() || a.len() != b.len() {
                 return Ok(false);
             }
             for (key, a) in a.iter() {
