@@ -215,7 +215,9 @@ pub fn json(news: &News, now: Moment) -> Value {
         News::Refused {
             generation,
             complaints,
-        } => json!({"news": "refused", "generation": generation, "complaints": machine(complaints)}),
+        } => {
+            json!({"news": "refused", "generation": generation, "complaints": machine(complaints)})
+        }
         News::Paused(pause) => json!({
             "news": "paused",
             "paused": pause.is_some(),
