@@ -226,6 +226,7 @@ pub fn salvage<T: for<'de> Deserialize<'de>>(
                 {
                     return None; // absent only because its broken value was reported and dropped
                 }
+                dropped.extend(error.meant.clone());
                 if let Some(Step::Key(index)) = error.path.last() {
                     let holder = descend(&rest, &error.path[..error.path.len() - 1]);
                     if let Some((key, _)) = holder.and_then(|map| map.entries().get(*index)) {
@@ -260,6 +261,8 @@ pub struct ReadError {
     message: String,
     help: Option<String>,
     missing: Option<String>,
+    /// Of an unknown key: the one that was meant, which is then not missing.
+    meant: Option<String>,
     place: Option<Place>,
     /// From the innermost value outward while it travels up; turned round at the end.
     path: Vec<Step>,
@@ -272,6 +275,7 @@ impl ReadError {
             message,
             help: None,
             missing: None,
+            meant: None,
             place: None,
             path: Vec::new(),
         }
@@ -320,8 +324,17 @@ fn plain_words(expected: &str) -> String {
 }
 
 impl de::Error for ReadError {
+    /// What stands after `: write ` is the help.
     fn custom<T: fmt::Display>(message: T) -> ReadError {
-        ReadError::new("bad-value", message.to_string())
+        let message = message.to_string();
+        match message.split_once(": write ") {
+            Some((what, write)) => {
+                let mut error = ReadError::new("bad-value", what.to_owned());
+                error.help = Some(format!("write {write}"));
+                error
+            }
+            None => ReadError::new("bad-value", message),
+        }
     }
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> ReadError {
         let found = match found {
@@ -344,7 +357,8 @@ impl de::Error for ReadError {
     }
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> ReadError {
         let mut error = ReadError::new("unknown-key", format!("unknown key `{field}`"));
-        error.help = Some(match meant(field, expected.iter().copied()) {
+        error.meant = meant(field, expected.iter().copied()).map(str::to_owned);
+        error.help = Some(match &error.meant {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known here: {}", expected.join(", ")),
         });

@@ -128,6 +128,18 @@ pub fn render(complaints: &[Complaint], style: Style) -> String {
     drawn
 }
 
+/// Complaints without colour, for logs and for programs that show a text.
+pub fn plain(complaints: &[Complaint]) -> String {
+    render(
+        complaints,
+        Style {
+            unicode: false,
+            colour: false,
+            width: 100,
+        },
+    )
+}
+
 /// `2 errors, 1 warning`.
 pub fn summary(complaints: &[Complaint]) -> String {
     let count = |severity| {

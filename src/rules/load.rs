@@ -77,18 +77,9 @@ struct Front {
     complete: bool,
 }
 
-/// Loads a rules directory. `overrides` are the values of `--set`.
+/// Loads a rules directory. `overrides` are the values of `--set`; only what changed since the cache was used last is
+/// compiled.
 pub fn load(
-    dir: &Path,
-    overrides: &BTreeMap<String, Value>,
-    permission: &Permission,
-    engine: &Engine,
-) -> Loaded {
-    load_again(dir, overrides, permission, engine, &mut Cache::default())
-}
-
-/// The same, compiling only what changed since the cache was used last.
-pub fn load_again(
     dir: &Path,
     overrides: &BTreeMap<String, Value>,
     permission: &Permission,
@@ -97,15 +88,17 @@ pub fn load_again(
 ) -> Loaded {
     let prefix = shown(dir, permission);
     let (sources, complaints) = sources::read(dir, &prefix);
-    assemble(
-        sources, complaints, &prefix, overrides, permission, engine, cache,
-    )
+    let bench = Bench {
+        overrides,
+        permission,
+        engine,
+    };
+    assemble(sources, complaints, &prefix, &bench, cache)
 }
 
-/// Loads a rule set from memory: the last good book, or a candidate. `prefix` stands before the paths in complaints.
+/// Loads a rule set from memory: the last good book, or a candidate. Files that have no role are left out.
 pub fn load_sources(
     sources: &Sources,
-    prefix: &str,
     overrides: &BTreeMap<String, Value>,
     permission: &Permission,
     engine: &Engine,
@@ -115,17 +108,23 @@ pub fn load_sources(
         .filter(|(path, _)| sources::role(path).is_some())
         .map(|(path, bytes)| (path.clone(), bytes.clone()))
         .collect();
-    let cache = &mut Cache::default();
-    assemble(
-        sources,
-        Vec::new(),
-        prefix,
+    let bench = Bench {
         overrides,
         permission,
         engine,
-        cache,
-    )
+    };
+    assemble(sources, Vec::new(), PREFIX, &bench, &mut Cache::default())
 }
+
+/// What loading needs besides the files.
+struct Bench<'a> {
+    overrides: &'a BTreeMap<String, Value>,
+    permission: &'a Permission,
+    engine: &'a Engine,
+}
+
+/// How complaints name a rules directory that is in memory.
+const PREFIX: &str = "rules";
 
 /// How complaints name the directory: relative to the root if it lies below.
 fn shown(dir: &Path, permission: &Permission) -> String {
@@ -142,9 +141,7 @@ fn assemble(
     sources: Sources,
     mut complaints: Vec<Complaint>,
     prefix: &str,
-    overrides: &BTreeMap<String, Value>,
-    permission: &Permission,
-    engine: &Engine,
+    bench: &Bench<'_>,
     cache: &mut Cache,
 ) -> Loaded {
     let files: Vec<(&String, &Arc<[u8]>)> = sources
@@ -167,11 +164,11 @@ fn assemble(
         .iter()
         .flat_map(|(front, _)| front.vars.iter())
         .collect();
-    let (vars, wrong) = vars::merge(&all_vars, overrides);
+    let (vars, wrong) = vars::merge(&all_vars, bench.overrides);
     complaints.extend(wrong);
     let complete = fronts.iter().all(|(front, _)| front.complete);
     let ground = ground(&vars, complete);
-    let compiler = Compiler::new(engine, permission, &vars, complete);
+    let compiler = Compiler::new(bench.engine, bench.permission, &vars, complete);
     let jobs: Vec<_> = fronts.iter().zip(&kept).collect();
     let units: Vec<Arc<Unit>> = parallel(&jobs, |((front, parsed), kept)| match kept {
         Some(kept) if kept.ground == ground => kept.unit.clone(),
@@ -218,7 +215,7 @@ fn assemble(
         bind(
             &units,
             vars,
-            generation(&sources, overrides),
+            generation(&sources, bench.overrides),
             sources.clone(),
         )
     });

@@ -69,7 +69,7 @@ pub fn text(node: &Node, what: &str, mistakes: &mut Vec<Mistake>) -> Option<Text
         }
         Some(text) => Some(text),
         None => {
-            mistakes.push(not_a(node, what));
+            mistakes.push(not_a(node, &format!("a text for {what}")));
             None
         }
     }
@@ -150,11 +150,24 @@ pub fn missing(node: &Node, key: &str, mistakes: &mut Vec<Mistake>) {
                 .any(|(written, _)| written.place == mistake.place)
     });
     if node.get(key).is_none() && !slip {
-        mistakes.push(Mistake::new(
-            "missing-key",
-            format!("`{key}` is missing"),
-            node.place.clone(),
-        ));
+        let help = match key {
+            "name" => "write `name:` with a name that no other rule has",
+            "probe" => "write `probe: { KIND: { … } }`: where to look",
+            "threshold" => {
+                "write `threshold: { critical: EXPRESSION }`: without one it would always be OK"
+            }
+            "steps" => "write `steps:` with a list of steps",
+            "checks" => "write `checks:` with the names of checks",
+            _ => "write it",
+        };
+        mistakes.push(
+            Mistake::new(
+                "missing-key",
+                format!("`{key}` is missing"),
+                node.place.clone(),
+            )
+            .help(help),
+        );
     }
 }
 

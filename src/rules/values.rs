@@ -134,7 +134,7 @@ impl LimitText {
         let window = Span::parse(window.trim()).map_err(|_| wrong())?.0;
         if count == 0 || count > 1000 || window.is_zero() {
             return Err(format!(
-                "`{text}`: at least 1 and at most 1000 in a window that has a length"
+                "`{text}` is no limit: write 3 per 1h, with 1 to 1000 in a window that has a length"
             ));
         }
         Ok(LimitText { count, window })
@@ -156,7 +156,7 @@ impl Backoff {
         let to = Span::parse(to.trim()).map_err(|_| wrong())?.0;
         if from > to {
             return Err(format!(
-                "`{text}`: the first must not be longer than the second"
+                "`{text}` runs backwards: write the shorter one first, as in 10s..5m"
             ));
         }
         Ok(Backoff { from, to })

@@ -131,7 +131,7 @@ impl<'a> Scope<'a> {
 
     /// Begins the evaluation of an expression: its names, and those of the `let` values it reads, get their meaning.
     pub(super) fn enter(&self, expr: &Expr) -> Entered {
-        let entered = frame::enter(self.ground.now, &self.ground.env);
+        let entered = frame::enter(self.ground.now, &self.ground.env, expr.levels());
         self.define_names(expr);
         entered
     }

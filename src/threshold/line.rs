@@ -87,6 +87,9 @@ fn failed(
     }
 }
 
+/// The line that could not be decided: its name and why.
+type Failed<'l> = (&'static str, &'l Line, Fault);
+
 struct Lines<'a, 'b> {
     engine: &'a Engine,
     scope: &'a Scope<'b>,
@@ -101,7 +104,7 @@ impl<'a> Lines<'a, '_> {
         &mut self,
         judging: &'l Judging,
         held: &mut Latch,
-    ) -> Result<Option<(Status, &'l Line)>, (&'static str, &'l Line, Fault)> {
+    ) -> Result<Option<(Status, &'l Line)>, Failed<'l>> {
         if let Some(line) = &judging.critical {
             let holds = self.holds(line, &mut held.critical);
             if holds.map_err(|fault| ("critical", line, fault))? {

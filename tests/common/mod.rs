@@ -1,6 +1,8 @@
 //! What the tests of the real engine share: a root of its own, and waiting for a state with a bound.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod faults;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -51,7 +51,8 @@ impl<'a> Compiler<'a> {
         vars: &'a Map<String, Value>,
         complete: bool,
     ) -> Compiler<'a> {
-        let ground = Known::ground(vars);
+        let listed = permission.settings.env.iter().map(String::as_str);
+        let ground = Known::ground(vars).with_env(listed);
         Compiler {
             engine,
             permission,

@@ -89,7 +89,8 @@ pub fn read(
     let until = reading::filled(until, "`until`", mistakes)
         .and_then(|text| names.expr(&text, &names.judged(), mistakes));
     let when = rule.when.or_else(|| defaults.when.clone());
-    if when.as_ref().is_some_and(Vec::is_empty) {
+    let written = node.get("when").map(Node::items);
+    if when.as_ref().is_some_and(Vec::is_empty) && written.is_none_or(<[Node]>::is_empty) {
         let place = node.get("when").map_or(&node.place, |node| &node.place);
         mistakes.push(
             Mistake::new(

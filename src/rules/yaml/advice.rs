@@ -48,7 +48,28 @@ pub fn quoted_line(source: &Source, line: usize) -> Option<String> {
     if rest.starts_with(['{', '[', '|', '>']) || rest.len() > 200 {
         return None;
     }
-    Some(format!("{key}: {}", quoted(rest)))
+    Some(format!(
+        "{key}: {}",
+        apostrophe(rest).unwrap_or_else(|| quoted(rest))
+    ))
+}
+
+/// `'it's broken'`: a text that was quoted already, but for the quote inside a word.
+fn apostrophe(written: &str) -> Option<String> {
+    let inner = written.strip_prefix('\'')?.strip_suffix('\'')?;
+    let chars: Vec<char> = inner.chars().collect();
+    let inside = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| chars.get(at));
+        before.is_some_and(|c| c.is_alphanumeric())
+            && chars.get(at + 1).is_some_and(|c| c.is_alphanumeric())
+    };
+    let mut quotes = chars
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| **c == '\'')
+        .peekable();
+    quotes.peek()?;
+    quotes.all(|(at, _)| inside(at)).then(|| quoted(inner))
 }
 
 /// A refusal by a parser, in words that help a rule author.
@@ -83,6 +104,18 @@ pub fn syntax(message: String, place: Place, source: &Source) -> Mistake {
     if message.contains(" as u128") || message.contains(" as i128") {
         return Mistake::new("yaml-number", "this number cannot be held exactly", place)
             .help("quote it if it is meant as a text");
+    }
+    if message.starts_with("invalid trailing content") {
+        let help = quoted_line(source, place.line).map_or_else(
+            || "quote the text as a whole".to_owned(),
+            |line| format!("write `{line}`"),
+        );
+        return Mistake::new(
+            "yaml-syntax",
+            "something stands after the closing quote",
+            place,
+        )
+        .help(help);
     }
     if message.contains("unexpected end of stream") {
         return Mistake::new(

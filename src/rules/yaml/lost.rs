@@ -61,11 +61,10 @@ impl Finder<'_> {
                 }
             }
             Shape::Seq(items) => {
-                let flow = self.is(value, '[');
+                if self.is(value, '[') {
+                    self.torn_items(items);
+                }
                 for item in items {
-                    if flow && item.is_plain() && item.text().is_some_and(advice::is_open) {
-                        self.torn(item);
-                    }
                     self.walk(item, key, Holds::Text);
                 }
             }
@@ -77,7 +76,7 @@ impl Finder<'_> {
                         && value.text().is_some_and(advice::is_open)
                         && !self.already(value)
                     {
-                        self.torn(value);
+                        self.torn(value, value);
                     }
                     let name = name.text().unwrap_or_default();
                     let below = match (holds, key, name) {
@@ -103,15 +102,32 @@ impl Finder<'_> {
             .any(|mistake| mistake.code == "yaml-split" && mistake.place.line == value.start.line())
     }
 
-    fn torn(&mut self, value: &Raw<'_>) {
-        let text = value.text().unwrap_or_default();
+    /// What a comma tore apart is told once, as a whole: from an open bracket to the one that closes it.
+    fn torn_items(&mut self, items: &[Raw<'_>]) {
+        let open = |item: &Raw<'_>| item.is_plain() && item.text().is_some_and(advice::is_open);
+        let mut rest = items;
+        while let Some(at) = rest.iter().position(open) {
+            let Some((first, after)) = rest[at..].split_first() else {
+                return;
+            };
+            let end = after.iter().position(open);
+            let last = end.and_then(|end| after.get(end)).unwrap_or(first);
+            self.torn(first, last);
+            rest = &after[end.map_or(0, |end| end + 1)..];
+        }
+    }
+
+    fn torn(&mut self, first: &Raw<'_>, last: &Raw<'_>) {
+        let text = first.text().unwrap_or_default();
+        let span = first.start.index()..last.end.index();
+        let whole: String = self.source.chars.get(span).unwrap_or(&[]).iter().collect();
         self.mistakes.push(
             Mistake::new(
                 "yaml-split",
                 format!("`{text}` is only a part of what was written: inside [ ] and {{ }} a comma ends a value"),
-                value.place(self.file),
+                first.place(self.file),
             )
-            .help("put the whole text in single quotes"),
+            .help(format!("put the whole text in quotes: {}", advice::quoted(&whole))),
         );
     }
 
