@@ -133,7 +133,7 @@ fn a_ladder_of_commands_climbs_rests_and_is_quarantined() {
   - name: three in a row that do not help are quarantined
     checks: [service]
     expect:
-      - { at: 12m, service: { status: critical, notes: [escalated, quarantined], held_by: breaker } }
+      - { at: 14m, service: { status: critical, notes: [escalated, quarantined], held_by: breaker } }
   - name: an event looks at once
     files: { data/up: { text: '' } }
     checks: [service]

@@ -25,6 +25,9 @@ pub(super) struct Act {
     pub rung: usize,
 }
 
+/// Why a step was not done: what held it, if anything did, and its receipt.
+type Refusal = Box<(Option<HeldBy>, Receipt)>;
+
 impl Play<'_> {
     pub(super) fn act(&mut self, attempt: &Attempt) -> Input {
         let id = attempt.id;
@@ -44,8 +47,10 @@ impl Play<'_> {
         for step in &steps {
             match self.one(step) {
                 Ok(receipt) => receipts.push(receipt),
-                Err((Some(by), _)) if receipts.is_empty() => return withheld(id, by),
-                Err((_, receipt)) => receipts.push(receipt),
+                Err(refusal) => match *refusal {
+                    (Some(by), _) if receipts.is_empty() => return withheld(id, by),
+                    (_, receipt) => receipts.push(receipt),
+                },
             }
             if receipts
                 .last()
@@ -85,7 +90,7 @@ impl Play<'_> {
         remediation::plan(self.lab.engine, rung, &mut scope)
     }
 
-    fn one(&mut self, step: &Step) -> Result<Receipt, (Option<HeldBy>, Receipt)> {
+    fn one(&mut self, step: &Step) -> Result<Receipt, Refusal> {
         let eyes = Eyes {
             permission: self.permission.clone(),
             now: self.now,
@@ -93,7 +98,7 @@ impl Play<'_> {
         };
         let effect = hands::prepare(step, &eyes).map_err(|error| {
             let receipt = hands::refused(step, &error);
-            (held_by(&error), receipt)
+            Box::new((held_by(&error), receipt))
         })?;
         if self.form.dry {
             return self.commit(&hands::Dry, &effect);
@@ -124,14 +129,10 @@ impl Play<'_> {
         }
     }
 
-    fn commit(
-        &self,
-        hands: &dyn Hands,
-        effect: &Effect,
-    ) -> Result<Receipt, (Option<HeldBy>, Receipt)> {
+    fn commit(&self, hands: &dyn Hands, effect: &Effect) -> Result<Receipt, Refusal> {
         self.runtime
             .block_on(hands.commit(effect))
-            .map_err(|error| (held_by(&error), effect.failed(&error)))
+            .map_err(|error| Box::new((held_by(&error), effect.failed(&error))))
     }
 
     /// What the test says this command answers; a command that it does not name succeeds.
@@ -180,7 +181,8 @@ impl Play<'_> {
             for receipt in receipts.iter().rev().filter(|it| hands::can_undo(it)) {
                 undone.push(match hands::prepare_undo(receipt, &eyes) {
                     Ok(effect) => match self.commit(&live, &effect) {
-                        Ok(receipt) | Err((_, receipt)) => receipt,
+                        Ok(receipt) => receipt,
+                        Err(refusal) => refusal.1,
                     },
                     Err(error) => told("undo", &error.to_string()),
                 });

@@ -121,10 +121,8 @@ impl Play<'_> {
     /// The last attempt of a check that did something, open or ended.
     fn last_attempt(&self, name: &str) -> Option<&Attempt> {
         let open = self.core.attempts().filter(|it| &*it.check == name).last();
-        let ended = self.ended.values().rev().map(AsRef::as_ref);
-        let ended = ended
-            .filter(|it| &*it.check == name && it.end() != Some(End::Withheld))
-            .next();
+        let mut ended = self.ended.values().rev().map(AsRef::as_ref);
+        let ended = ended.find(|it| &*it.check == name && it.end() != Some(End::Withheld));
         open.or(ended)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use serde_json::Value;
@@ -108,7 +108,7 @@ impl Stage {
     pub(super) fn touch(&self, file: &str, at: Moment) -> io::Result<()> {
         let time = UNIX_EPOCH + Duration::from_millis(at.0.max(0) as u64);
         match fs::File::open(self.root().join(file)) {
-            Ok(open) => open.set_modified(SystemTime::min(time, SystemTime::from(time))),
+            Ok(open) => open.set_modified(time),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
