@@ -18,7 +18,7 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, ReloadAnswer, Request},
+    handle::{Handle, News, ReloadAnswer, Request},
     records::{Kept, Records, Scribe},
     watch::{Ears, Watch},
 };
@@ -66,6 +66,8 @@ pub enum StartError {
 /// A started engine.
 pub struct Live {
     pub handle: Handle,
+    /// What happens from the very start on.
+    pub news: broadcast::Receiver<Arc<News>>,
     pub generation: Generation,
     pub checks: usize,
     /// Complaints about rules that do not keep them from running.
@@ -177,7 +179,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         scribe: scribe.clone(),
     });
     let (requests, asked) = mpsc::unbounded_channel();
-    let (news, _) = broadcast::channel(1024);
+    let (news, heard) = broadcast::channel(1024);
     let handle = Handle { requests, news };
     let outline = if options.watch {
         book.outline.clone()
@@ -244,6 +246,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     Ok(Live {
         handle,
+        news: heard,
         generation: book.generation.clone(),
         checks: book.checks.len(),
         warnings: loaded.warnings,
@@ -410,36 +413,35 @@ impl Loader {
                     notes: Vec::new(),
                 }
             }
-            Err(complaints) => self.last_good(complaints)?,
+            Err(complaints) => match self.last_good() {
+                None => return Err(StartError::Rules(complaints)),
+                Some(book) => Loaded {
+                    notes: vec![format!(
+                        "what is on disk has mistakes: running the last good rules, generation {}",
+                        book.generation
+                    )],
+                    book: Arc::new(book),
+                    warnings: Vec::new(),
+                    refused: Some(complaints),
+                },
+            },
         };
         self.running = Some(loaded.book.clone());
         Ok(loaded)
     }
 
-    fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
+    /// The last good book, if there is one that still compiles.
+    pub(super) fn last_good(&self) -> Option<Book> {
         let saved = match LastGood::load(&self.own) {
-            Ok(Some(saved)) => saved,
-            Ok(None) => return Err(StartError::Rules(complaints)),
+            Ok(saved) => saved?,
             Err(error) => {
                 tracing::warn!(%error, "could not read the last good book");
-                return Err(StartError::Rules(complaints));
+                return None;
             }
         };
         let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
-        let loaded =
-            rules::load::load_sources(&saved.sources, &set, &self.permission, &self.ground.script);
-        match loaded.book {
-            Some(book) => Ok(Loaded {
-                notes: vec![format!(
-                    "what is on disk has mistakes: running the last good rules, generation {}",
-                    book.generation
-                )],
-                book: Arc::new(book),
-                warnings: Vec::new(),
-                refused: Some(complaints),
-            }),
-            None => Err(StartError::Rules(complaints)),
-        }
+        let (permission, script) = (&self.permission, &self.ground.script);
+        rules::load::load_sources(&saved.sources, &set, permission, script).book
     }
 
     fn remember(&self, book: &Book) {
