@@ -49,6 +49,9 @@ pub struct RemediationAnswer {
     pub steps: Vec<StepAnswer>,
     /// `null`: nothing to verify, or not known yet.
     pub verified: Option<bool>,
+    /// From the intent to the end of the attempt (the proof, if it is verified), in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_s: Option<f64>,
     /// For `homeostat undo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
@@ -135,6 +138,9 @@ fn remediation(outcome: &Outcome) -> RemediationAnswer {
     };
     answer.attempt = Some(attempt.id);
     answer.steps = attempt.receipts.iter().map(StepAnswer::of).collect();
+    if let Phase::Ended { at, .. } = attempt.phase {
+        answer.took_s = Some(at.since(attempt.begun).as_secs_f64());
+    }
     let failed = answer
         .steps
         .iter()

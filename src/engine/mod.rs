@@ -7,6 +7,7 @@
 //! | [`look`], `pool` | one look; the blocking threads for looks at files |
 //! | `repair` | doing a rung, undoing a ladder |
 //! | `watch` | what changes on disk while it runs |
+//! | `pause` | the kill switch that is a file |
 //! | `records` | where a driver writes: for real, or nowhere |
 //! | [`dry`] | the dry driver |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
@@ -21,6 +22,7 @@ pub mod handle;
 mod investigate;
 pub mod live;
 pub mod look;
+mod pause;
 mod pool;
 mod records;
 mod repair;
