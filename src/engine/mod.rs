@@ -18,6 +18,7 @@ mod board;
 mod counts;
 mod driver;
 pub mod dry;
+mod failpoint;
 pub mod handle;
 mod investigate;
 pub mod live;
