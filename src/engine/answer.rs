@@ -29,6 +29,9 @@ pub struct CheckAnswer {
     pub status: Status,
     pub message: String,
     pub skipped: bool,
+    /// `enough` did not hold: the status is `on_no_data` for want of data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_data: bool,
     pub facts: Facts,
     #[serde(rename = "let")]
     pub lets: Map<String, Value>,
@@ -107,6 +110,7 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
         status: last.status,
         message: last.message.clone(),
         skipped: last.skipped,
+        no_data: last.no_data,
         facts: last.facts.clone(),
         lets: last.lets.clone(),
         error: last.error.clone(),

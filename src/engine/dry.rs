@@ -21,8 +21,9 @@ use crate::{
     core::Core,
     hands,
     model::{Name, attempt::Saved, moment::Moment, standing::Pause},
-    permission,
+    permission::{self, Settings},
     rules::{book::Book, complaint::Complaint},
+    script,
     store::{self, StoreError},
 };
 
@@ -177,6 +178,11 @@ fn prepare(
 /// The rules on disk without running them, with their warnings.
 pub fn book(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>), StartError> {
     load(options).map(|(book, warnings, _)| (book, warnings))
+}
+
+/// What rule tests are run with: the book, what the operator allows, the engine of its expressions.
+pub fn rehearsal(options: &Options) -> Result<(Arc<Book>, Settings, script::Engine), StartError> {
+    load(options).map(|(book, _, ground)| (book, ground.settings, ground.script))
 }
 
 fn load(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>, Ground), StartError> {
