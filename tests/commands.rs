@@ -630,3 +630,33 @@ fn a_taken_port_is_a_warning_unless_it_was_asked_for() {
     assert_eq!(say(&root, "run --listen 0.0.0.0:8484").code, 64);
     assert_eq!(say(&root, "run --listen nonsense").code, 64);
 }
+
+#[test]
+fn rule_tests_are_run_and_a_failing_one_is_told() {
+    let root = root();
+    assert_eq!(say(&root, "test").code, 0, "none at all");
+    let tests = r#"
+tests:
+  - name: a missing file is restored
+    checks: [weights_file]
+    expect:
+      weights_file: { status: ok, before: warning }
+  - name: a wrong one
+    checks: [lock]
+    expect:
+      lock: critical
+"#;
+    fs::write(root.at("rules/t.yaml"), tests).unwrap();
+    let said = say(&root, "test --json");
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let value = said.json();
+    assert_eq!(
+        (&value["passed"], &value["failed"]),
+        (&json!(1), &json!(1)),
+        "{value}"
+    );
+    assert!(say(&root, "test").out.contains("FAIL  a wrong one"));
+    assert_eq!(say(&root, "test rules/a.yaml").code, 0, "it has none");
+    assert_eq!(say(&root, "test rules/t.yaml").code, 1);
+    assert_eq!(say(&root, "test absent.yaml").code, 64);
+}
