@@ -7,7 +7,7 @@
 use std::{
     borrow::Cow,
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use cap_std::{
@@ -58,6 +58,26 @@ impl Permission {
         }
     }
 
+    /// Whether a path may be looked at, by its text alone: for checking rules at load.
+    pub fn may_look(&self, path: &str) -> Result<(), Denied> {
+        let mut depth = 0_i64;
+        let stays = Path::new(path).components().all(|part| {
+            depth += match part {
+                Component::Normal(_) => 1,
+                Component::ParentDir => -1,
+                _ => 0,
+            };
+            depth >= 0
+        });
+        if path.is_empty() || path.contains('\0') {
+            return Err(Denied::forbidden(format!("{path:?} is no path")));
+        }
+        if !stays {
+            return Err(Denied::forbidden(format!("{path} leads out of the root")));
+        }
+        self.allowed(path).map(drop)
+    }
+
     /// Does something with the open directory a path is resolved beneath, and the rest of the path. `Ok(None)`: there
     /// is nothing of that name.
     pub(super) fn within<T>(
@@ -68,15 +88,19 @@ impl Permission {
         if path.is_empty() || path.contains('\0') {
             return Err(Denied::forbidden(format!("{path:?} is no path")));
         }
-        let located = self.locate(Path::new(path)).ok_or_else(|| {
-            Denied::forbidden(format!(
-                "{path} is outside of the root: `allow: {{ read: [...] }}` of homeostat.yaml can allow it"
-            ))
-        })?;
+        let located = self.allowed(path)?;
         match self.act_in(&located, &act) {
             Err(error) if leads_out(&error) => self.follow(path, &act),
             done => missing(path, done),
         }
+    }
+
+    fn allowed<'a>(&self, path: &'a str) -> Result<Located<'a>, Denied> {
+        self.locate(Path::new(path)).ok_or_else(|| {
+            Denied::forbidden(format!(
+                "{path} is outside of the root: `allow: {{ read: [...] }}` of homeostat.yaml can allow it"
+            ))
+        })
     }
 
     fn act_in<T>(
@@ -361,6 +385,18 @@ mod tests {
         let may = permission(root.path(), &[]);
         assert!(text(&may, "data/x.json").is_err());
         assert!(may.stat("data/x.json").is_ok());
+    }
+
+    #[test]
+    fn a_path_can_be_judged_by_its_text() {
+        let root = root();
+        let may = permission(root.path(), &["/proc/loadavg"]);
+        for path in ["data/x.json", "not/there", "a/../b", "/proc/loadavg"] {
+            assert!(may.may_look(path).is_ok(), "{path}");
+        }
+        for path in ["", "..", "a/../../b", "/etc/passwd", "/proc/loadavg2"] {
+            assert!(may.may_look(path).is_err(), "{path}");
+        }
     }
 
     #[test]

@@ -78,27 +78,92 @@ impl Rotation {
     pub fn parse(text: &str) -> Result<Rotation, String> {
         let wrong = || format!("`{text}` is no rotation: write 64 MiB x 4");
         let (size, files) = text.split_once('x').ok_or_else(wrong)?;
-        let size = size.trim();
-        let at = size
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(size.len());
-        let number: u64 = size[..at].parse().map_err(|_| wrong())?;
-        let unit: u64 = match size[at..].trim() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "kB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            _ => return Err(wrong()),
-        };
+        let Size(bytes) = Size::parse(size).map_err(|_| wrong())?;
         let files: u32 = files.trim().parse().map_err(|_| wrong())?;
-        let bytes = number.checked_mul(unit).ok_or_else(wrong)?;
         if bytes < 1 << 10 || files == 0 {
             return Err(format!("`{text}`: at least 1 KiB and 1 file"));
         }
         Ok(Rotation { bytes, files })
+    }
+}
+
+/// A number of bytes: `64 MiB`, `500 kB`, `4096`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// From the largest, so that a size is written in the largest unit that needs no fraction.
+const UNITS: [(&str, u64); 8] = [
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("kB", 1_000),
+    ("B", 1),
+    ("", 1),
+];
+
+impl Size {
+    pub fn parse(text: &str) -> Result<Size, String> {
+        let wrong = || format!("`{text}` is no size: write 4096, 500 kB or 64 MiB");
+        let trimmed = text.trim();
+        let at = trimmed
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(trimmed.len());
+        let (number, unit) = trimmed.split_at(at);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let (_, unit) = UNITS
+            .into_iter()
+            .find(|(name, _)| *name == unit.trim())
+            .ok_or_else(wrong)?;
+        number.checked_mul(unit).map(Size).ok_or_else(wrong)
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fitting = UNITS
+            .into_iter()
+            .find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let (name, unit) = fitting.unwrap_or(("B", 1));
+        f.pad(&format!("{} {name}", self.0 / unit))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Size;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a size like 4096, 500 kB or 64 MiB")
+            }
+            fn visit_u64<E: serde::de::Error>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes))
+            }
+            fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<Size, E> {
+                u64::try_from(bytes)
+                    .map(Size)
+                    .map_err(|_| E::custom(format!("`{bytes}` is no size")))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
+                Size::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "integer"],
+            "description": "A number of bytes.",
+            "examples": ["64 MiB", "500 kB", 4096]
+        })
     }
 }
 
@@ -139,5 +204,17 @@ mod tests {
         );
         assert!(Rotation::parse("64 x").is_err());
         assert!(Rotation::parse("1 B x 4").is_err());
+    }
+
+    #[test]
+    fn sizes_are_written_as_they_are_read() {
+        for (text, bytes) in [("64 MiB", 64 << 20), ("500 kB", 500_000), ("0 B", 0)] {
+            assert_eq!(Size::parse(text), Ok(Size(bytes)));
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+        assert_eq!(Size::parse("4096"), Ok(Size(4096)));
+        for text in ["", "MiB", "-1", "1.5 MiB", "1 XB", "99999999999 GiB"] {
+            assert!(Size::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,19 +1,33 @@
 //! The one Rhai engine, made strict: a rule is never healthy by accident.
 //!
-//! An expression is compiled twice: once strictly against sample values ([`Known`]) to find its mistakes at load, once
-//! for running, where every name is looked up through [`Scope`]. Documents are handed to Rhai lazily ([`json::Json`]).
+//! An expression is parsed by Rhai, checked against sample values ([`Known`]) so that its mistakes are found at load
+//! (`check`), rewritten so that every property, index and function goes through strict code (`rewrite`), and run by
+//! Rhai, every name being looked up through [`Scope`] (`frame`). Documents are handed to Rhai lazily ([`json::Json`]).
 //! What the strictness means stands in `docs/rules.md`; the recipe, and why it is so, in [`engine`].
 
+mod check;
+mod closure;
+mod compare;
 pub mod engine;
 pub mod expr;
+mod frame;
+pub mod functions;
 pub mod json;
+mod operators;
+mod parse;
+mod rewrite;
 pub mod scope;
 pub mod template;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
 
 pub use engine::Engine;
 pub use expr::{Expr, Known};
 pub use scope::{Env, Ground, Scope};
-pub use template::{Template, TemplateTree};
+pub use template::Template;
+pub use tree::TemplateTree;
 
 use crate::model::text::Place;
 
@@ -21,7 +35,7 @@ use crate::model::text::Place;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
-    /// What went wrong, in the words of a rule author: `no property `bse` (there are base, canary, champion)`.
+    /// What went wrong, in the words of a rule author: `no property `bse`; there are base, canary, champion`.
     pub message: String,
     /// The character of the rule file.
     pub place: Place,

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::Expr;
+use super::{
+    Expr,
+    frame::{self, Entered, LetCell, Meaning},
+};
 use crate::model::{facts::Facts, moment::Moment};
 
 /// The values that `env("NAME")` may read: those that `homeostat.yaml` lists and that are set. Never printed.
@@ -34,6 +37,7 @@ pub struct Scope<'a> {
     pub ground: &'a Ground,
     pub(super) facts: Option<&'a Facts>,
     pub(super) lets: &'a [(String, Expr)],
+    pub(super) cells: Arc<[LetCell]>,
     pub(super) bound: Vec<(&'static str, Arc<Value>)>,
 }
 
@@ -43,6 +47,7 @@ impl<'a> Scope<'a> {
             ground,
             facts: None,
             lets: &[],
+            cells: Arc::new([]),
             bound: Vec::new(),
         }
     }
@@ -54,10 +59,11 @@ impl<'a> Scope<'a> {
 
     pub fn lets(mut self, lets: &'a [(String, Expr)]) -> Scope<'a> {
         self.lets = lets;
+        self.cells = lets.iter().map(|_| LetCell::new()).collect();
         self
     }
 
-    /// Binds a name, or binds it anew.
+    /// Binds a name, or binds it anew. `let` values computed before keep their value.
     pub fn bind(&mut self, name: &'static str, value: impl Into<Arc<Value>>) {
         let value = value.into();
         match self.bound.iter_mut().find(|(known, _)| *known == name) {
@@ -68,12 +74,67 @@ impl<'a> Scope<'a> {
 
     /// The `let` values computed so far that did not fail.
     pub fn computed(&self) -> Map<String, Value> {
-        Map::new()
+        let done = self.lets.iter().zip(self.cells.iter());
+        done.filter_map(|((name, _), cell)| match cell.get() {
+            Some(Ok(value)) => Some((name.clone(), Value::clone(value))),
+            _ => None,
+        })
+        .collect()
     }
 
-    /// The value of a name as JSON, computing a `let` if need be; `None` if there is none or it failed.
+    /// The value of a name as JSON: a fact, a `let` that was computed, a bound name, `now` or `vars`. `None` if there
+    /// is none, it was not computed, or it failed.
     pub fn peek(&self, name: &str) -> Option<Value> {
-        let _ = name;
-        None
+        match self.meaning(name)? {
+            Meaning::Value(value) => Some(Value::clone(&value)),
+            Meaning::Let(_, cells, index) => match cells.get(index)?.get()? {
+                Ok(value) => Some(Value::clone(value)),
+                Err(_) => None,
+            },
+            Meaning::Ready(_) => None,
+        }
+    }
+
+    fn meaning(&self, name: &str) -> Option<Meaning> {
+        if let Some(value) = self.facts.and_then(|facts| facts.get(name)) {
+            return Some(Meaning::Value(value.clone()));
+        }
+        if let Some(index) = self.lets.iter().position(|(known, _)| known == name) {
+            let (_, expr) = self.lets.get(index)?;
+            return Some(Meaning::Let(expr.clone(), self.cells.clone(), index));
+        }
+        if let Some((_, value)) = self.bound.iter().find(|(known, _)| *known == name) {
+            return Some(Meaning::Value(value.clone()));
+        }
+        match name {
+            "now" => Some(Meaning::Value(Arc::new(self.ground.now.seconds().into()))),
+            "vars" => Some(Meaning::Value(frame::vars(&self.ground.vars))),
+            _ => None,
+        }
+    }
+
+    /// Begins the evaluation of an expression: its names, and those of the `let` values it reads, get their meaning.
+    pub(super) fn enter(&self, expr: &Expr) -> Entered {
+        let entered = frame::enter(self.ground.now, &self.ground.env);
+        self.define_names(expr);
+        entered
+    }
+
+    fn define_names(&self, expr: &Expr) {
+        for name in expr.keys() {
+            if frame::is_defined(name) {
+                continue;
+            }
+            if let Some(meaning) = self.meaning(name) {
+                let inner = match &meaning {
+                    Meaning::Let(expr, ..) => Some(expr.clone()),
+                    _ => None,
+                };
+                frame::define(name, meaning);
+                if let Some(inner) = inner {
+                    self.define_names(&inner);
+                }
+            }
+        }
     }
 }

@@ -1,12 +1,9 @@
-//! Texts with `${ … }` in them, and whole trees of such texts.
+//! Texts with `${ … }` in them.
 
 use serde_json::Value;
 
 use super::{Engine, Expr, Fault, Known, Scope};
-use crate::model::{
-    node::Node,
-    text::{Mistake, Text},
-};
+use crate::model::text::{Mistake, Text};
 
 /// A text whose `${ … }` are expressions. A text that is exactly one `${…}` keeps its value's kind. `$${` is a plain `${`.
 #[derive(Clone, Debug)]
@@ -29,15 +26,42 @@ impl Template {
         known: &Known,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Template> {
-        let _ = (engine, known, mistakes);
-        Some(Template {
+        let before = mistakes.len();
+        let mut pieces = Vec::new();
+        for part in cut(text, mistakes) {
+            match part {
+                Part::Plain(plain) => pieces.push(Piece::Plain(plain)),
+                Part::Inner(from, to) => {
+                    let inner = text.part(from, to);
+                    pieces.extend(Expr::compile(engine, &inner, known, mistakes).map(Piece::Expr));
+                }
+            }
+        }
+        (mistakes.len() == before).then(|| Template {
             text: text.clone(),
-            pieces: Vec::new(),
+            pieces,
         })
     }
 
     pub fn text(&self) -> &Text {
         &self.text
+    }
+
+    /// The names its expressions read, each once.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Expr(expr) => Some(expr.names()),
+                Piece::Plain(_) => None,
+            })
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The text itself when it has no `${…}`.
@@ -51,39 +75,128 @@ impl Template {
 
     /// A text; a `${…}` that gives `()` is a fault, a map or list is written as JSON.
     pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<String, Fault> {
-        let _ = (engine, scope);
-        todo!()
+        let mut rendered = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Plain(text) => rendered.push_str(text),
+                Piece::Expr(expr) => rendered.push_str(&expr.rendered(engine, scope)?),
+            }
+        }
+        Ok(rendered)
     }
 
     /// A value: of its own kind if the template is exactly one `${…}`, else the text.
     pub fn value(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Value, Fault> {
-        let _ = (engine, scope);
-        todo!()
+        match &self.pieces[..] {
+            [Piece::Expr(expr)] => expr.value(engine, scope),
+            _ => self.render(engine, scope).map(Value::String),
+        }
     }
 }
 
-/// A JSON-like tree whose texts are templates: the arguments of a step, the body of a request, what `publish` sets.
-#[derive(Clone, Debug)]
-pub enum TemplateTree {
-    Value(Value),
-    Text(Template),
-    List(Vec<TemplateTree>),
-    Map(Vec<(String, TemplateTree)>),
+enum Part {
+    Plain(String),
+    /// An expression, from its first character to the one after its last.
+    Inner(usize, usize),
 }
 
-impl TemplateTree {
-    pub fn compile(
-        engine: &Engine,
-        node: &Node,
-        known: &Known,
-        mistakes: &mut Vec<Mistake>,
-    ) -> Option<TemplateTree> {
-        let _ = (engine, known, mistakes);
-        Some(TemplateTree::Value(node.to_json()))
+fn cut(text: &Text, mistakes: &mut Vec<Mistake>) -> Vec<Part> {
+    let characters: Vec<char> = text.as_str().chars().collect();
+    let starts = |at: usize, what: &str| {
+        let rest = characters.get(at..).unwrap_or_default();
+        what.chars()
+            .enumerate()
+            .all(|(offset, c)| rest.get(offset) == Some(&c))
+    };
+    let mut parts = Vec::new();
+    let mut plain = String::new();
+    let mut at = 0;
+    while let Some(character) = characters.get(at) {
+        if starts(at, "$${") {
+            plain.push_str("${");
+            at += 3;
+        } else if starts(at, "${") {
+            let Some(end) = closing(&characters, at + 2) else {
+                let mistake = Mistake::new(
+                    "bad-template",
+                    "this `${` is never closed",
+                    text.place_of(at),
+                );
+                mistakes.push(mistake.help("add a `}`, or write `$${` for a plain `${`"));
+                break;
+            };
+            if !plain.is_empty() {
+                parts.push(Part::Plain(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Inner(at + 2, end));
+            at = end + 1;
+        } else {
+            plain.push(*character);
+            at += 1;
+        }
     }
+    if !plain.is_empty() {
+        parts.push(Part::Plain(plain));
+    }
+    parts
+}
 
-    pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Value, Fault> {
-        let _ = (engine, scope);
-        todo!()
+/// Where the `}` stands that closes an expression: not one inside a text, a comment or an inner `{ }`.
+fn closing(characters: &[char], from: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = from;
+    while let Some(character) = characters.get(at) {
+        let next = characters.get(at + 1);
+        match (character, next) {
+            ('{', _) => depth += 1,
+            ('}', _) if depth == 0 => return Some(at),
+            ('}', _) => depth -= 1,
+            ('"', _) => at = text_end(characters, at + 1, '"')?,
+            ('\'', _) => at = text_end(characters, at + 1, '\'')?,
+            ('`', _) => at = backtick_end(characters, at + 1)?,
+            ('/', Some('/')) => {
+                while characters.get(at).is_some_and(|c| *c != '\n') {
+                    at += 1;
+                }
+            }
+            ('/', Some('*')) => at = comment_end(characters, at + 2)?,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn text_end(characters: &[char], from: usize, quote: char) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match characters.get(at)? {
+            '\\' => at += 1,
+            character if *character == quote => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+fn backtick_end(characters: &[char], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match (characters.get(at)?, characters.get(at + 1)) {
+            ('`', _) => return Some(at),
+            ('$', Some('{')) => at = closing(characters, at + 2)?,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+fn comment_end(characters: &[char], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match (characters.get(at)?, characters.get(at + 1)) {
+            ('*', Some('/')) => return Some(at + 1),
+            _ => at += 1,
+        }
     }
 }

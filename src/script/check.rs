@@ -1,0 +1,634 @@
+//! Finds the mistakes of an expression at load: all of them, each at its own character.
+//!
+//! Names, properties of values whose shape is known, functions and how many values they take; and what Rhai allows but
+//! a rule must not do: statements, an `if` without `else`, a `switch` without `_`, bits of an integer, characters.
+
+use std::collections::BTreeSet;
+
+use rhai::{Expr as Node, FnCallExpr, ImmutableString, Position, Stmt, StmtBlock};
+use serde_json::Value;
+
+use super::{
+    Known, functions,
+    parse::{Parsed, Written, place},
+};
+use crate::model::text::{Mistake, Text, meant};
+
+/// What was found in an expression.
+pub(super) struct Checked {
+    /// The names it reads.
+    pub names: BTreeSet<String>,
+    pub mistakes: Vec<Mistake>,
+}
+
+pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
+    let mut checker = Checker {
+        parsed,
+        text,
+        known,
+        locals: Vec::new(),
+        names: BTreeSet::new(),
+        mistakes: Vec::new(),
+    };
+    for (name, position) in &parsed.named {
+        checker.mistake(
+            "statement",
+            format!("the function `{name}` cannot be defined here"),
+            "give the value a name under `let:`",
+            *position,
+        );
+    }
+    checker.body(&parsed.statements, Position::START);
+    checker.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    checker.mistakes.dedup();
+    Checked {
+        names: checker.names,
+        mistakes: checker.mistakes,
+    }
+}
+
+/// What a value looks like; `None` when that is not known at load.
+type Shape<'a> = Option<&'a Value>;
+
+struct Checker<'a> {
+    parsed: &'a Parsed,
+    text: &'a Text,
+    known: &'a Known,
+    /// Parameters of the functions around, the innermost last.
+    locals: Vec<(ImmutableString, Shape<'a>)>,
+    names: BTreeSet<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Checker<'a> {
+    fn mistake(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+        position: Position,
+    ) {
+        let mut mistake = Mistake::new(code, message, place(self.text, position));
+        let help = help.into();
+        if !help.is_empty() {
+            mistake = mistake.help(help);
+        }
+        self.mistakes.push(mistake);
+    }
+
+    /// The statements of an expression, a branch or a function: exactly one value.
+    fn body(&mut self, statements: &'a [Stmt], at: Position) -> Shape<'a> {
+        let mut values = statements
+            .iter()
+            .filter(|statement| !matches!(statement, Stmt::Noop(_)));
+        let Some(first) = values.next() else {
+            self.mistake(
+                "empty-expression",
+                "there is no value here",
+                "write one",
+                at,
+            );
+            return None;
+        };
+        let shape = self.statement(first);
+        for further in values {
+            if is_value(first) && is_value(further) {
+                self.mistake(
+                    "statement",
+                    "there is more than one value here",
+                    "an expression is one value; join conditions with `&&` or `||`",
+                    further.position(),
+                );
+            }
+            self.statement(further);
+        }
+        shape
+    }
+
+    fn block(&mut self, block: &'a StmtBlock) -> Shape<'a> {
+        self.body(block.statements(), block.position())
+    }
+
+    fn statement(&mut self, statement: &'a Stmt) -> Shape<'a> {
+        match statement {
+            Stmt::Expr(node) => self.node(node),
+            Stmt::FnCall(call, position) => self.call(call, None, *position),
+            Stmt::Block(block) => self.block(block),
+            Stmt::If(parts, position) => {
+                self.node(&parts.expr);
+                self.block(&parts.body);
+                if parts.branch.is_empty() {
+                    self.mistake(
+                        "if-without-else",
+                        "this `if` has no value when its condition does not hold",
+                        "add an `else { … }`",
+                        *position,
+                    );
+                } else {
+                    self.block(&parts.branch);
+                }
+                None
+            }
+            Stmt::Switch(parts, position) => {
+                let (subject, cases) = &**parts;
+                self.node(subject);
+                if cases.def_case.is_none() {
+                    self.mistake(
+                        "switch-without-default",
+                        "this `switch` has no value when no case fits",
+                        "add a case `_ => …`",
+                        *position,
+                    );
+                }
+                for case in &cases.expressions {
+                    self.node(&case.lhs);
+                    self.node(&case.rhs);
+                }
+                None
+            }
+            Stmt::Assignment(parts) => {
+                self.mistake(
+                    "statement",
+                    "nothing can be assigned in an expression",
+                    "write `==` to compare",
+                    parts.0.position(),
+                );
+                None
+            }
+            Stmt::Var(parts, ..) => {
+                self.mistake(
+                    "statement",
+                    "a name cannot be made inside an expression",
+                    "give the value a name under `let:`",
+                    statement.position(),
+                );
+                self.node(&parts.1);
+                self.locals.push((parts.0.name.clone(), None));
+                None
+            }
+            other => {
+                self.mistake(
+                    "statement",
+                    "a statement cannot stand in an expression",
+                    "an expression is one value; functions of lists take the place of loops",
+                    other.position(),
+                );
+                None
+            }
+        }
+    }
+
+    fn node(&mut self, node: &'a Node) -> Shape<'a> {
+        if let Some(written) = self.parsed.function(node) {
+            self.function(&written, None);
+            return None;
+        }
+        match node {
+            Node::Variable(variable, _, position) => {
+                if !variable.2.is_empty() {
+                    self.mistake(
+                        "unknown-name",
+                        "there are no modules in rules",
+                        "",
+                        *position,
+                    );
+                    return None;
+                }
+                self.name(&variable.1, *position)
+            }
+            Node::FnCall(call, position) => self.call(call, None, *position),
+            Node::Dot(parts, flags, _) => {
+                let shape = self.node(&parts.lhs);
+                self.links(shape, &parts.rhs, false, is_end(*flags))
+            }
+            Node::Index(parts, flags, _) => {
+                let shape = self.node(&parts.lhs);
+                if let Node::IntegerConstant(_, position) = &parts.lhs {
+                    self.bits(*position);
+                }
+                self.links(shape, &parts.rhs, true, is_end(*flags))
+            }
+            Node::And(parts, _) | Node::Or(parts, _) => {
+                for part in parts.iter() {
+                    let shape = self.node(part);
+                    self.must_be_truth(part, shape);
+                }
+                None
+            }
+            Node::Coalesce(parts, _) => {
+                parts.iter().for_each(|part| {
+                    self.node(part);
+                });
+                None
+            }
+            Node::Array(items, _) | Node::InterpolatedString(items, _) => {
+                items.iter().for_each(|item| {
+                    self.node(item);
+                });
+                None
+            }
+            Node::Map(map, _) => {
+                map.0.iter().for_each(|(_, value)| {
+                    self.node(value);
+                });
+                None
+            }
+            Node::Stmt(block) => self.block(block),
+            Node::CharConstant(character, position) => {
+                let help = format!("write \"{character}\" in double quotes");
+                self.mistake(
+                    "character",
+                    "a text stands in double quotes",
+                    help,
+                    *position,
+                );
+                None
+            }
+            Node::FloatConstant(number, position) if !number.is_finite() => {
+                self.mistake("bad-number", "this number is too large", "", *position);
+                None
+            }
+            Node::ThisPtr(position) => {
+                self.mistake("unknown-name", "there is no `this` in rules", "", *position);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn bits(&mut self, position: Position) {
+        self.mistake(
+            "bit-index",
+            "an integer has no items",
+            "`[…]` reads an item of a list or map",
+            position,
+        );
+    }
+
+    fn must_be_truth(&mut self, node: &Node, shape: Shape<'a>) {
+        let wrong = match (node, shape) {
+            (Node::IntegerConstant(..) | Node::FloatConstant(..), _) => "a number",
+            (Node::StringConstant(..), _) => "a text",
+            (_, Some(Value::Number(_))) => "a number",
+            (_, Some(Value::String(_))) => "a text",
+            (_, Some(Value::Array(_))) => "a list",
+            (_, Some(Value::Object(_))) => "a map",
+            _ => return,
+        };
+        self.mistake(
+            "not-a-condition",
+            format!("a condition is needed here, and this is {wrong}"),
+            "compare it with something",
+            node.start_position(),
+        );
+    }
+
+    fn name(&mut self, name: &ImmutableString, position: Position) -> Shape<'a> {
+        if let Some((_, shape)) = self.locals.iter().rev().find(|(local, _)| local == name) {
+            return *shape;
+        }
+        match self.known.names.get(name.as_str()) {
+            Some(shape) => {
+                self.names.insert(name.to_string());
+                shape.as_deref()
+            }
+            None => {
+                let help = self.suggestion(name);
+                self.mistake(
+                    "unknown-name",
+                    format!("unknown name `{name}`"),
+                    help,
+                    position,
+                );
+                None
+            }
+        }
+    }
+
+    fn suggestion(&self, name: &str) -> String {
+        match name {
+            "None" | "none" | "undefined" | "NULL" | "Null" => {
+                return "write `()` for nothing".to_owned();
+            }
+            "True" => return "write `true`".to_owned(),
+            "False" => return "write `false`".to_owned(),
+            _ => {}
+        }
+        let locals = self.locals.iter().map(|(local, _)| local.as_str());
+        let names = self.known.names.keys().map(String::as_str);
+        if let Some(word) = meant(name, locals.chain(names)) {
+            return format!("did you mean `{word}`?");
+        }
+        if let Some(function) = functions::find(name) {
+            return function.usage.to_owned();
+        }
+        let names: Vec<&str> = self.known.names.keys().map(String::as_str).collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => format!("known here: {}", names.join(", ")),
+        }
+    }
+
+    /// What follows in a chain: one link, or a link and what follows it (see `rewrite`).
+    fn links(&mut self, shape: Shape<'a>, rest: &'a Node, indexed: bool, ends: bool) -> Shape<'a> {
+        match rest {
+            Node::Dot(parts, flags, _) if !ends => {
+                let shape = self.link(shape, &parts.lhs, indexed);
+                self.links(shape, &parts.rhs, false, is_end(*flags))
+            }
+            Node::Index(parts, flags, _) if !ends => {
+                let shape = self.link(shape, &parts.lhs, indexed);
+                self.links(shape, &parts.rhs, true, is_end(*flags))
+            }
+            link => self.link(shape, link, indexed),
+        }
+    }
+
+    fn link(&mut self, shape: Shape<'a>, link: &'a Node, indexed: bool) -> Shape<'a> {
+        if indexed {
+            self.node(link);
+            return match (shape, link) {
+                (Some(Value::Number(_) | Value::Bool(_)), _) => {
+                    self.bits(link.start_position());
+                    None
+                }
+                (Some(Value::Object(_)), Node::StringConstant(name, position)) => {
+                    self.property(shape, name, *position)
+                }
+                (Some(Value::Array(items)), _) => items.first(),
+                _ => None,
+            };
+        }
+        match link {
+            Node::Property(property, position) => self.property(shape, &property.2, *position),
+            Node::MethodCall(call, position) => self.call(call, Some(shape), *position),
+            other => self.node(other),
+        }
+    }
+
+    fn property(&mut self, shape: Shape<'a>, name: &str, position: Position) -> Shape<'a> {
+        let (message, help) = match shape? {
+            Value::Object(map) => match map.get(name) {
+                Some(Value::Null) => return None,
+                Some(value) => return Some(value),
+                None => (format!("no property `{name}`"), self.known_keys(name, map)?),
+            },
+            Value::Array(_) | Value::String(_) if name == "len" => return None,
+            Value::Null => return None,
+            Value::Array(_) => (
+                format!("a list has no property `{name}`"),
+                format!("each of its items may: `.pluck(\"{name}\")`"),
+            ),
+            Value::String(_) => (format!("a text has no property `{name}`"), String::new()),
+            Value::Number(_) => (format!("a number has no property `{name}`"), String::new()),
+            Value::Bool(_) => (format!("a boolean has no property `{name}`"), String::new()),
+        };
+        let help = match functions::find(name) {
+            Some(function) if function.least == 1 => format!("did you mean `{name}()`?"),
+            _ => help,
+        };
+        self.mistake("unknown-property", message, help, position);
+        None
+    }
+
+    /// What to say about an absent name; nothing when the map is not known to be complete.
+    fn known_keys(&self, name: &str, map: &serde_json::Map<String, Value>) -> Option<String> {
+        if map.is_empty() && !self.known.is_vars(map) {
+            return None;
+        }
+        let keys: Vec<&str> = map.keys().map(String::as_str).collect();
+        Some(match meant(name, keys.iter().copied()) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None if keys.is_empty() => "there are none".to_owned(),
+            None => format!("there are {}", super::value::listing(&keys)),
+        })
+    }
+
+    /// A function call. With a dot before it, `receiver` is the shape of what stands there.
+    fn call(
+        &mut self,
+        call: &'a FnCallExpr,
+        receiver: Option<Shape<'a>>,
+        position: Position,
+    ) -> Shape<'a> {
+        if let Some(operator) = &call.op_token {
+            return self.operator(call, operator.literal_syntax(), position);
+        }
+        let (subject, rest) = match receiver {
+            Some(shape) => (shape, &call.args[..]),
+            None => match call.args.split_first() {
+                Some((first, rest)) if self.parsed.function(first).is_none() => {
+                    (self.node(first), rest)
+                }
+                _ => (None, &call.args[..]),
+            },
+        };
+        let element = match subject {
+            Some(Value::Array(items)) => items.first(),
+            _ => None,
+        };
+        for value in rest {
+            match self.parsed.function(value) {
+                Some(written) => self.function(&written, element),
+                None => {
+                    self.node(value);
+                }
+            }
+        }
+        let count = call.args.len() + usize::from(receiver.is_some());
+        if self.is_callable(call, count, receiver.is_some(), position) {
+            self.literals(call, subject, position);
+        }
+        given(&call.name, subject, count)
+    }
+
+    fn is_callable(
+        &mut self,
+        call: &FnCallExpr,
+        count: usize,
+        is_method: bool,
+        position: Position,
+    ) -> bool {
+        let name = call.name.as_str();
+        if !call.namespace.is_empty() || call.capture_parent_scope {
+            self.mistake(
+                "unknown-function",
+                format!("`{name}` cannot be called like this"),
+                "",
+                position,
+            );
+            return false;
+        }
+        if name == "type_of" && count == 1 {
+            return true;
+        }
+        let Some(function) = functions::find(name) else {
+            let names = functions::all().map(|function| function.name);
+            let help = match meant(name, names.chain(["type_of"])) {
+                _ if self.known.contains(name) => {
+                    format!("`{name}` is a value: write it without ( )")
+                }
+                Some(word) => format!("did you mean `{word}`?"),
+                None => "the functions are listed in docs/rules.md".to_owned(),
+            };
+            self.mistake(
+                "unknown-function",
+                format!("unknown function `{name}`"),
+                help,
+                position,
+            );
+            return false;
+        };
+        if count < function.least || count > function.most {
+            let given = count - usize::from(is_method);
+            let values = if given == 1 { "value" } else { "values" };
+            self.mistake(
+                "wrong-arguments",
+                format!("`{name}` cannot take {given} {values} here"),
+                function.usage,
+                position,
+            );
+            return false;
+        }
+        true
+    }
+
+    /// What can be told from literal values: an unlisted `env`, a `get` of a name that never exists.
+    fn literals(&mut self, call: &'a FnCallExpr, subject: Shape<'a>, position: Position) {
+        match (call.name.as_str(), &call.args[..]) {
+            ("env", [Node::StringConstant(name, at)]) => {
+                if let Some(listed) = &self.known.env
+                    && !listed.contains(name.as_str())
+                {
+                    let help = match meant(name, listed.iter().map(String::as_str)) {
+                        Some(word) => format!("did you mean `{word}`?"),
+                        None => format!("add `{name}` to `env` in homeostat.yaml"),
+                    };
+                    self.mistake("unlisted-env", format!("`{name}` is not listed"), help, *at);
+                }
+            }
+            ("get", [Node::StringConstant(name, at), _]) => {
+                if matches!(subject, Some(Value::Object(_))) {
+                    self.property(subject, name, *at);
+                }
+            }
+            ("get", _) => {
+                if matches!(
+                    subject,
+                    Some(Value::Number(_) | Value::Bool(_) | Value::String(_))
+                ) {
+                    self.mistake(
+                        "wrong-arguments",
+                        "`get` reads a map or a list",
+                        "write the value itself",
+                        position,
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn operator(&mut self, call: &'a FnCallExpr, sign: &str, position: Position) -> Shape<'a> {
+        let help = match sign {
+            "&" => "write `&&`",
+            "|" => "write `||`",
+            "^" => "write `!=` for `either, but not both`; `**` is power",
+            "<<" | ">>" => "there is no shifting in rules",
+            _ => "",
+        };
+        if !help.is_empty() {
+            self.mistake(
+                "bad-operator",
+                format!("`{sign}` works on bits"),
+                help,
+                position,
+            );
+        }
+        if sign == "!"
+            && let [value] = &call.args[..]
+        {
+            let shape = self.node(value);
+            self.must_be_truth(value, shape);
+            return None;
+        }
+        let is_in = call.name == "contains";
+        for (index, value) in call.args.iter().enumerate() {
+            match value {
+                // the range of `x in 1..5` stands first
+                Node::FnCall(range, at) if is_range(range) => {
+                    if !(is_in && index == 0) {
+                        self.mistake(
+                            "bad-operator",
+                            "a range stands only behind `in`",
+                            "write `x in 1..5`",
+                            *at,
+                        );
+                    }
+                    range.args.iter().for_each(|bound| {
+                        self.node(bound);
+                    });
+                }
+                _ => {
+                    self.node(value);
+                }
+            }
+        }
+        if is_range(call) && !self.text.as_str().contains(" in ") {
+            self.mistake(
+                "bad-operator",
+                "a range stands only behind `in`",
+                "write `x in 1..5`",
+                position,
+            );
+        }
+        None
+    }
+
+    /// A function written here; `element` is what it is given.
+    fn function(&mut self, written: &Written<'a>, element: Shape<'a>) {
+        let parameters = written.body.parameters.iter().skip(written.captures);
+        let before = self.locals.len();
+        let mut taken = 0;
+        for parameter in parameters {
+            self.locals.push((parameter.clone(), element));
+            taken += 1;
+        }
+        if taken != 1 {
+            self.mistake(
+                "wrong-arguments",
+                format!("this function takes {taken} values, but is given one"),
+                "write `|x| …`",
+                written.position,
+            );
+        }
+        self.body(&written.body.statements, written.position);
+        self.locals.truncate(before);
+    }
+}
+
+/// What a function of a list gives, as far as it can be told.
+fn given<'a>(name: &str, subject: Shape<'a>, count: usize) -> Shape<'a> {
+    let subject = subject?;
+    match (name, subject, count) {
+        ("filter" | "sort" | "reverse" | "unique" | "minus", Value::Array(_), _) => Some(subject),
+        ("first" | "last", Value::Array(_), 2) => Some(subject),
+        ("first" | "last", Value::Array(items), 1) => items.first(),
+        _ => None,
+    }
+}
+
+fn is_value(statement: &Stmt) -> bool {
+    matches!(
+        statement,
+        Stmt::Expr(_) | Stmt::FnCall(..) | Stmt::Block(_) | Stmt::If(..) | Stmt::Switch(..)
+    )
+}
+
+fn is_range(call: &FnCallExpr) -> bool {
+    call.op_token.is_some() && matches!(call.name.as_str(), ".." | "..=")
+}
+
+fn is_end(flags: rhai::ASTFlags) -> bool {
+    flags.intersects(rhai::ASTFlags::BREAK)
+}

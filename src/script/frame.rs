@@ -1,0 +1,284 @@
+//! What the names of the running expression mean, and what it has spent.
+//!
+//! Rhai asks for every name through `Engine::on_var`, whose callback can borrow nothing. So the evaluation under way
+//! keeps its names here, one frame for each expression (a `let` used by an expression is evaluated in a frame of its
+//! own on top). A frame lives exactly as long as its guard, also when a panic unwinds.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use rhai::{Dynamic, Engine, EvalAltResult, Position};
+use serde_json::{Map, Value};
+
+use super::{
+    Env, Expr, Fault,
+    json::Json,
+    value::{Outcome, refuse},
+};
+use crate::{clock::Stopwatch, model::moment::Moment};
+
+/// Operations of one evaluation, its `let` values included. Counted, so that a rule fails here and there alike.
+pub const MOST_OPERATIONS: u64 = 500_000;
+
+/// Wall time of one evaluation: only the backstop, operations are what decides.
+pub const MOST_TIME: Duration = Duration::from_millis(50);
+
+/// `let` values that refer to each other this deep are a circle.
+const DEEPEST: usize = 32;
+
+/// Parameters of functions carry this mark (see `rewrite`), so that they are never looked up here.
+pub(super) const LOCAL: char = '|';
+
+/// What a name means.
+#[derive(Clone)]
+pub(super) enum Meaning {
+    Value(Arc<Value>),
+    /// A long text, converted once.
+    Ready(Dynamic),
+    Let(Expr, Arc<[LetCell]>, usize),
+}
+
+/// A `let` value once it was computed.
+pub(super) type LetCell = OnceLock<Result<Arc<Value>, Fault>>;
+
+struct Slot {
+    name: Arc<str>,
+    meaning: Meaning,
+}
+
+struct Frame {
+    start: usize,
+    now: Moment,
+    env: Arc<Env>,
+}
+
+#[derive(Default)]
+struct Stack {
+    slots: Vec<Slot>,
+    frames: Vec<Frame>,
+}
+
+thread_local! {
+    static STACK: RefCell<Stack> = RefCell::default();
+    static SPENT: Cell<u64> = const { Cell::new(0) };
+    static WATCH: Cell<Option<Stopwatch>> = const { Cell::new(None) };
+    static VARS: RefCell<Option<(Arc<Map<String, Value>>, Arc<Value>)>> = const { RefCell::new(None) };
+}
+
+/// Leaves the frame when dropped.
+pub(super) struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let gone = STACK.with_borrow_mut(|stack| {
+            let frame = stack.frames.pop()?;
+            let slots: Vec<Slot> = match stack.frames.is_empty() {
+                true => {
+                    stack.slots.clear();
+                    Vec::new()
+                }
+                false => stack.slots.drain(frame.start..).collect(),
+            };
+            Some((frame, slots))
+        });
+        drop(gone);
+    }
+}
+
+/// Begins an evaluation. Its names are then given with [`define`].
+pub(super) fn enter(now: Moment, env: &Arc<Env>) -> Entered {
+    STACK.with_borrow_mut(|stack| {
+        if stack.frames.is_empty() {
+            SPENT.set(0);
+            WATCH.set(None);
+        }
+        let start = stack.slots.len();
+        let env = env.clone();
+        stack.frames.push(Frame { start, now, env });
+    });
+    Entered(())
+}
+
+pub(super) fn define(name: &Arc<str>, meaning: Meaning) {
+    STACK.with_borrow_mut(|stack| {
+        stack.slots.push(Slot {
+            name: name.clone(),
+            meaning,
+        });
+    });
+}
+
+/// Whether the running frame has the name already.
+pub(super) fn is_defined(name: &str) -> bool {
+    STACK.with_borrow(|stack| stack.top().iter().any(|slot| &*slot.name == name))
+}
+
+impl Stack {
+    fn top(&self) -> &[Slot] {
+        let start = self.frames.last().map_or(0, |frame| frame.start);
+        &self.slots[start..]
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut Slot> {
+        let start = self.frames.last().map_or(0, |frame| frame.start);
+        self.slots[start..]
+            .iter_mut()
+            .find(|slot| &*slot.name == name)
+    }
+}
+
+/// What Rhai asks for every name it meets.
+pub(super) fn resolve(name: &str, engine: &Engine) -> Outcome<Option<Dynamic>> {
+    if name.starts_with(LOCAL) {
+        return Ok(None);
+    }
+    let found = STACK.with_borrow_mut(|stack| stack.find(name).map(|slot| slot.meaning.clone()));
+    match found {
+        None => Ok(None),
+        Some(Meaning::Ready(value)) => Ok(Some(value)),
+        Some(Meaning::Value(value)) => {
+            let ready = Json::dynamic(&value)?;
+            if matches!(&*value, Value::String(text) if text.len() > 64) {
+                STACK.with_borrow_mut(|stack| {
+                    if let Some(slot) = stack.find(name) {
+                        slot.meaning = Meaning::Ready(ready.clone());
+                    }
+                });
+            }
+            Ok(Some(ready))
+        }
+        Some(Meaning::Let(expr, cells, index)) => {
+            let value = computed(&expr, &cells, index, engine).map_err(|fault| {
+                Box::new(EvalAltResult::ErrorRuntime(
+                    Dynamic::from(fault),
+                    Position::NONE,
+                ))
+            })?;
+            Json::dynamic(&value).map(Some)
+        }
+    }
+}
+
+/// The value of a `let`, evaluated in a frame of its own the first time.
+fn computed(
+    expr: &Expr,
+    cells: &Arc<[LetCell]>,
+    index: usize,
+    engine: &Engine,
+) -> Result<Arc<Value>, Fault> {
+    let Some(cell) = cells.get(index) else {
+        return Err(expr.fault("this `let` does not belong here"));
+    };
+    if let Some(done) = cell.get() {
+        return done.clone();
+    }
+    let Some(_entered) = enter_again(expr) else {
+        return Err(expr.fault("the `let` values refer to each other in a circle"));
+    };
+    let value = expr.run(engine).map(Arc::new);
+    // a `let` that failed for want of operations may do better when another expression asks
+    if !matches!(&value, Err(_) if exhausted()) {
+        let _ = cell.set(value.clone());
+    }
+    value
+}
+
+/// A frame on top of the running one, with those of its names that the expression reads.
+fn enter_again(expr: &Expr) -> Option<Entered> {
+    STACK.with_borrow_mut(|stack| {
+        if stack.frames.len() >= DEEPEST {
+            return None;
+        }
+        let from = stack.frames.last()?;
+        let (now, env, below) = (from.now, from.env.clone(), from.start);
+        let start = stack.slots.len();
+        // A `let` may read another `let`, whose names must stand in this frame too: hand on everything.
+        let _ = expr;
+        for index in below..start {
+            let Some(slot) = stack.slots.get(index) else {
+                break;
+            };
+            let (name, meaning) = (slot.name.clone(), slot.meaning.clone());
+            stack.slots.push(Slot { name, meaning });
+        }
+        stack.frames.push(Frame { start, now, env });
+        Some(Entered(()))
+    })
+}
+
+/// The instant of the running look.
+pub(super) fn now() -> Outcome<Moment> {
+    match STACK.with_borrow(|stack| stack.frames.last().map(|frame| frame.now)) {
+        Some(now) => Ok(now),
+        None => refuse("there is no look under way"),
+    }
+}
+
+/// What `env("NAME")` gives: a text, or `()` when it is not set. A name that is not listed is refused.
+pub(super) fn env(name: &str) -> Outcome<Option<String>> {
+    STACK.with_borrow(|stack| {
+        let listed = stack
+            .frames
+            .last()
+            .and_then(|frame| frame.env.listed.get(name));
+        match listed {
+            Some(value) => Ok(value.clone()),
+            None => refuse(format!(
+                "`{name}` is not listed under `env` in homeostat.yaml"
+            )),
+        }
+    })
+}
+
+/// `vars` as one value; made once for each book.
+pub(super) fn vars(map: &Arc<Map<String, Value>>) -> Arc<Value> {
+    VARS.with_borrow_mut(|last| match last {
+        Some((known, value)) if Arc::ptr_eq(known, map) => value.clone(),
+        _ => {
+            let value = Arc::new(Value::Object(Map::clone(map)));
+            *last = Some((map.clone(), value.clone()));
+            value
+        }
+    })
+}
+
+/// Counts operations that Rhai does not see: the items a function goes through.
+pub(super) fn spend(operations: usize) -> Outcome<()> {
+    match count(operations as u64) {
+        None => Ok(()),
+        Some(why) => refuse(why),
+    }
+}
+
+/// What Rhai calls for every operation. A text ends the evaluation.
+pub(super) fn progress() -> Option<Dynamic> {
+    count(1).map(Dynamic::from)
+}
+
+fn exhausted() -> bool {
+    SPENT.get() > MOST_OPERATIONS || WATCH.get().is_some_and(|watch| watch.elapsed() > MOST_TIME)
+}
+
+fn count(operations: u64) -> Option<&'static str> {
+    const LOOK_EVERY: u64 = 256;
+    let before = SPENT.get();
+    let after = before.saturating_add(operations);
+    SPENT.set(after);
+    if after > MOST_OPERATIONS {
+        return Some("too much to calculate: the limit of 500000 operations is passed");
+    }
+    if before / LOOK_EVERY == after / LOOK_EVERY {
+        return None;
+    }
+    match WATCH.get() {
+        None => WATCH.set(Some(Stopwatch::new())),
+        Some(watch) if watch.elapsed() > MOST_TIME => {
+            return Some("too slow: the limit of 50 ms is passed");
+        }
+        Some(_) => {}
+    }
+    None
+}

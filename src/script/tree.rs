@@ -1,0 +1,72 @@
+//! A JSON-like tree whose texts are templates.
+
+use serde_json::Value;
+
+use super::{Engine, Fault, Known, Scope, Template};
+use crate::model::{
+    node::{Node, Tree},
+    text::Mistake,
+};
+
+/// A JSON-like tree whose texts are templates: the arguments of a step, the body of a request, what `publish` sets.
+#[derive(Clone, Debug)]
+pub enum TemplateTree {
+    Value(Value),
+    Text(Template),
+    List(Vec<TemplateTree>),
+    Map(Vec<(String, TemplateTree)>),
+}
+
+impl TemplateTree {
+    /// Compiles and checks every text of a tree; keys are plain. `None` if there are mistakes, all of which are pushed.
+    pub fn compile(
+        engine: &Engine,
+        node: &Node,
+        known: &Known,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<TemplateTree> {
+        let before = mistakes.len();
+        let tree = match &node.tree {
+            Tree::Str(text) if !text.contains("${") => TemplateTree::Value(text.as_str().into()),
+            Tree::Str(_) => {
+                TemplateTree::Text(Template::compile(engine, &node.text()?, known, mistakes)?)
+            }
+            Tree::Seq(items) => {
+                let compiled: Vec<Option<TemplateTree>> = items
+                    .iter()
+                    .map(|item| TemplateTree::compile(engine, item, known, mistakes))
+                    .collect();
+                TemplateTree::List(compiled.into_iter().flatten().collect())
+            }
+            Tree::Map(entries) => {
+                let compiled: Vec<Option<(String, TemplateTree)>> = entries
+                    .iter()
+                    .map(|(key, value)| {
+                        let tree = TemplateTree::compile(engine, value, known, mistakes)?;
+                        Some((key.key().to_owned(), tree))
+                    })
+                    .collect();
+                TemplateTree::Map(compiled.into_iter().flatten().collect())
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Int(_) | Tree::Float(_) => {
+                TemplateTree::Value(node.to_json())
+            }
+        };
+        (mistakes.len() == before).then_some(tree)
+    }
+
+    pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Value, Fault> {
+        match self {
+            TemplateTree::Value(value) => Ok(value.clone()),
+            TemplateTree::Text(template) => template.value(engine, scope),
+            TemplateTree::List(items) => items
+                .iter()
+                .map(|item| item.render(engine, scope))
+                .collect(),
+            TemplateTree::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), value.render(engine, scope)?)))
+                .collect(),
+        }
+    }
+}
