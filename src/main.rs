@@ -1,1 +1,6 @@
-fn main() {}
+//! The program. Everything is in [`homeostat::cli`].
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    homeostat::cli::main()
+}

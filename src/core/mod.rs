@@ -258,7 +258,11 @@ impl Core {
             _ if back > JITTER => self.shift(-back),
             _ => {}
         }
-        self.now = if back > JITTER { now } else { now.max(self.now) };
+        self.now = if back > JITTER {
+            now
+        } else {
+            now.max(self.now)
+        };
         match input {
             Input::Tick => self.tick(out),
             Input::Looked { ticket, verdict } => self.looked(ticket, verdict, out),
@@ -386,9 +390,9 @@ impl Core {
         self.missed
     }
 
-    /// Whether nothing is under way: no look, no attempt that has yet to act, no round.
+    /// Whether no look is under way.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.rounds.is_empty()
+        self.flights.is_empty()
     }
 
     /// A number for a round, never given before.

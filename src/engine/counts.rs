@@ -31,10 +31,16 @@ impl Counts {
 
     pub(super) fn count(&mut self, attempt: &Attempt) {
         let sum = match attempt.end() {
-            Some(End::Verified) => Sum { attempts: 1, verified: 1, failed: 0 },
-            Some(End::Failed | End::Superseded | End::Interrupted) => {
-                Sum { attempts: 1, verified: 0, failed: 1 }
-            }
+            Some(End::Verified) => Sum {
+                attempts: 1,
+                verified: 1,
+                failed: 0,
+            },
+            Some(End::Failed | End::Superseded | End::Interrupted) => Sum {
+                attempts: 1,
+                verified: 0,
+                failed: 1,
+            },
             Some(End::Withheld | End::Would) | None => return,
         };
         self.begin(attempt.check.clone(), sum);

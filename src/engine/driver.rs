@@ -3,12 +3,7 @@
 //! The live engine, a one-off `check` and a dry run are this same loop with other hands, records and clocks; there is no
 //! question here which of them it is.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -22,7 +17,7 @@ use super::{
     records::Records,
 };
 use crate::{
-    clock::{self, Clock, Stopwatch},
+    clock::{self, Clock, SetClock, Stopwatch},
     core::{Asked, Command, Core, Input, Output},
     hands::Hands,
     model::{
@@ -38,7 +33,7 @@ use crate::{
     probe::{Eyes, Tails},
     rules::{
         book::{Book, Check},
-        complaint::Complaint,
+        complaint::{self, Complaint},
     },
     script::{self, Env, Ground},
     store::LookRecord,
@@ -162,7 +157,7 @@ impl Driver {
             let now = self.parts.clock.now();
             let jumped = now.0 - wall.0 - steady.elapsed().as_millis() as i64;
             (wall, steady) = (now, Stopwatch::new());
-            if jumped.abs() > JUMP {
+            if jumped.abs() > JUMP && self.parts.clock.is_machines() {
                 self.step(Input::Jumped(jumped));
             }
             let due = match self.stopping {
@@ -179,6 +174,9 @@ impl Driver {
                 },
                 () = clock::sleep(wait) => {
                     self.pool.tend();
+                    if let Some(due) = due.filter(|_| self.is_at_rest()) {
+                        self.parts.clock.leap(due);
+                    }
                     if self.stopping.is_none() {
                         self.step(Input::Tick);
                     }
@@ -216,14 +214,22 @@ impl Driver {
         self.perform(out);
     }
 
+    /// Nothing is under way: the next thing to happen is on the agenda.
+    fn is_at_rest(&self) -> bool {
+        self.core.is_idle() && !self.is_acting()
+    }
+
+    fn is_acting(&self) -> bool {
+        self.core.attempts().any(|attempt| {
+            matches!(
+                attempt.phase,
+                Phase::Intended | Phase::Acting | Phase::RollingBack
+            )
+        })
+    }
+
     fn may_end(&self) -> bool {
-        self.stopping.is_some()
-            && !self.core.attempts().any(|attempt| {
-                matches!(
-                    attempt.phase,
-                    Phase::Intended | Phase::Acting | Phase::RollingBack
-                )
-            })
+        self.stopping.is_some() && !self.is_acting()
     }
 
     fn receive(&mut self, message: Message, out: &mut Vec<Output>) {
@@ -274,7 +280,7 @@ impl Driver {
             }
             Message::Refused { complaints, told } => {
                 let generation = self.parts.book.generation.to_string();
-                let text = Some(crate::rules::complaint::plain(&complaints));
+                let text = Some(plain(&complaints));
                 self.complaints.clone_from(&complaints);
                 self.tell(News::Refused {
                     generation: generation.clone(),
@@ -477,7 +483,9 @@ impl Driver {
 
     fn announce(&self, row: &Row) {
         match row {
-            Row::Held { check, by, until, .. } => self.tell(News::Held {
+            Row::Held {
+                check, by, until, ..
+            } => self.tell(News::Held {
                 check: check.clone(),
                 by: by.word().to_owned(),
                 until: *until,
@@ -505,7 +513,9 @@ impl Driver {
         let ticket = asked.ticket;
         let check = self.check_of(&asked);
         let answer = |verdict| {
-            let _ = self.sender.send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
+            let _ = self
+                .sender
+                .send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
         };
         let Some(check) = check else {
             answer(Verdict::unknown("the check is gone"));
@@ -524,7 +534,11 @@ impl Driver {
             prior: asked.prior,
             until,
             keep: asked.keep,
-            ledger: check.judging.publish.is_some().then(|| self.parts.ledger.of(&asked.check)),
+            ledger: check
+                .judging
+                .publish
+                .is_some()
+                .then(|| self.parts.ledger.of(&asked.check)),
         };
         if look::is_quick(&check) {
             self.flying.insert(ticket, asked.check);
@@ -620,7 +634,10 @@ impl Driver {
             Phase::Ended { at, end } if !matches!(end, End::Withheld | End::Would) => at,
             _ => return,
         };
-        let last = self.last.get(&attempt.check).map(|(verdict, _)| verdict.clone());
+        let last = self
+            .last
+            .get(&attempt.check)
+            .map(|(verdict, _)| verdict.clone());
         if let Some(verdict) = verdict.or(last.as_deref()) {
             self.write_line(&attempt.check, verdict, at, Some(attempt));
         }
@@ -628,7 +645,8 @@ impl Driver {
 
     fn round_done(&mut self, round: &Round, now: Moment) {
         let record = round.investigation.as_ref().map(|(name, cause)| {
-            let record = super::investigate::record(&self.parts.book, round, name, cause.as_deref());
+            let record =
+                super::investigate::record(&self.parts.book, round, name, cause.as_deref());
             if let Some(journal) = self
                 .parts
                 .book
@@ -689,8 +707,7 @@ impl Driver {
                 .iter()
                 .filter_map(|complaint| serde_json::to_value(complaint).ok())
                 .collect(),
-            complaints_text: (!self.complaints.is_empty())
-                .then(|| crate::rules::complaint::plain(&self.complaints)),
+            complaints_text: (!self.complaints.is_empty()).then(|| plain(&self.complaints)),
             missed_slots: self.core.missed(),
             store: None,
         }
@@ -728,8 +745,8 @@ impl Driver {
             permission: self.parts.permission.clone(),
             rules: self.parts.rules.clone(),
             env: self.parts.env.clone(),
-            clock: self.parts.clock.clone(),
-            hands: Arc::new(crate::hands::dry::Dry),
+            clock: Arc::new(SetClock::at(self.parts.clock.now())),
+            hands: Arc::new(crate::hands::Dry),
             records: Arc::new(super::records::Nowhere),
             tails: Arc::default(),
             board: Arc::new(self.parts.board.copy()),
@@ -737,6 +754,18 @@ impl Driver {
         };
         super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
     }
+}
+
+/// Complaints as text that goes through an answer to whoever asked.
+fn plain(complaints: &[Complaint]) -> String {
+    complaint::render(
+        complaints,
+        complaint::Style {
+            unicode: true,
+            colour: false,
+            width: 100,
+        },
+    )
 }
 
 fn answer_reload(

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::{
-    journal::records::{SessionCheck, SessionLine, session_line},
+    journal::records::{SessionCheck, SessionFix, SessionLine, session_line},
     model::{
-        attempt::{Attempt, End},
+        attempt::End,
         report::{Outcome, Round},
         status::Status,
     },
@@ -23,68 +23,47 @@ pub(super) fn record(book: &Book, round: &Round, name: &str, cause: Option<&str>
             .and_then(|it| it.checks.iter().find(|(name, _)| &**name == check))
             .map_or(check.to_owned(), |(_, known)| known.clone())
     };
-    let checks: Vec<SessionCheck> = round
+    let names: Vec<String> = round
         .outcomes
         .iter()
-        .map(|outcome| session_check(known_as(&outcome.check), outcome))
+        .map(|outcome| known_as(&outcome.check))
         .collect();
-    let fixes: Vec<String> = round
-        .outcomes
+    let checks = names
         .iter()
-        .filter_map(|outcome| Some((outcome, outcome.attempt.as_ref()?)))
-        .filter(|(_, attempt)| !attempt.receipts.is_empty())
-        .map(|(_, attempt)| fix(attempt))
+        .zip(&round.outcomes)
+        .map(|(name, outcome)| session_check(name, outcome))
         .collect();
-    let overall = Status::worst(checks.iter().map(|check| check.status));
+    let suspect = suspect(book, round).map(|check| known_as(&check));
+    let session = format!("{name}-{}", round.began.0);
     session_line(&SessionLine {
-        at: round.ended,
+        at: round.began,
         trigger,
-        overall_status: overall,
-        checks: &checks,
-        fixes_applied: &fixes,
-        cause: suspect(book, round).as_deref(),
-        session: round.id,
-        duration: round.ended.since(round.began),
+        checks,
+        cause: suspect.as_deref(),
+        session: &session,
+        duration_ms: round.ended.since(round.began).as_secs_f64() * 1000.0,
     })
 }
 
-fn session_check(known_as: String, outcome: &Outcome) -> SessionCheck {
+fn session_check<'a>(name: &'a str, outcome: &'a Outcome) -> SessionCheck<'a> {
     let first = outcome.report.as_ref().map(|report| &report.verdict);
     let attempt = outcome
         .attempt
         .as_ref()
         .filter(|attempt| !attempt.receipts.is_empty());
     SessionCheck {
-        check_name: known_as,
+        name,
         status: first.map_or(Status::Unknown, |verdict| verdict.status),
-        message: first.map_or("not looked at".to_owned(), |verdict| verdict.message.clone()),
-        fix_applied: attempt.map(|attempt| kinds(attempt)),
-        fix_success: attempt.is_some_and(|attempt| attempt.end() == Some(End::Verified)),
+        message: first.map_or("not looked at", |verdict| &verdict.message),
+        fix: attempt.map(|attempt| SessionFix {
+            steps: attempt
+                .receipts
+                .iter()
+                .map(|receipt| (receipt.kind.as_str(), receipt.target.as_str()))
+                .collect(),
+            verified: attempt.end().map(|end| end == End::Verified),
+        }),
     }
-}
-
-fn kinds(attempt: &Attempt) -> String {
-    let kinds: Vec<&str> = attempt
-        .receipts
-        .iter()
-        .map(|receipt| receipt.kind.as_str())
-        .collect();
-    kinds.join(", ")
-}
-
-fn fix(attempt: &Attempt) -> String {
-    let steps: Vec<String> = attempt
-        .receipts
-        .iter()
-        .map(|receipt| format!("{} {}", receipt.kind, receipt.target))
-        .collect();
-    let came_to = match attempt.end() {
-        Some(End::Verified) => "verified",
-        Some(End::Would) => "would",
-        Some(_) => "failed",
-        None => "not verified yet",
-    };
-    format!("{}: {} ({came_to})", attempt.check, steps.join(", "))
 }
 
 /// The probable cause: of the bad checks the one all of whose own `needs` are well; among several the worst, then the
@@ -104,7 +83,10 @@ fn suspect(book: &Book, round: &Round) -> Option<String> {
         .iter()
         .filter(|outcome| bad(&outcome.check))
         .filter(|outcome| {
-            let needs = book.checks.get(&outcome.check).map(|check| &check.outline.needs);
+            let needs = book
+                .checks
+                .get(&outcome.check)
+                .map(|check| &check.outline.needs);
             !needs.into_iter().flatten().any(|need| bad(need))
         })
         .rev()

@@ -18,7 +18,7 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, News, ReloadAnswer, Request},
+    handle::{Handle, ReloadAnswer, Request},
     records::{Kept, Records, Scribe},
     watch::{Ears, Watch},
 };
@@ -36,7 +36,7 @@ use crate::{
         complaint::{Complaint, Severity},
     },
     script::{self, Env},
-    store::{self, LastGood, Lock, LockError, Opened, Store, Writer},
+    store::{LastGood, Lock, LockError, Opened, Store, Writer},
 };
 
 /// How an engine is started.
@@ -57,8 +57,8 @@ pub enum StartError {
     /// The rules (or `homeostat.yaml`) have mistakes and there is no last good book.
     #[error("the rules have mistakes")]
     Rules(Vec<Complaint>),
-    #[error("another engine runs on this root (process {pid})")]
-    Locked { pid: u32 },
+    #[error("another engine runs on this root{}", pid.map_or(String::new(), |pid| format!(" (process {pid})")))]
+    Locked { pid: Option<u32> },
     #[error("{0}")]
     Refused(String),
 }
@@ -123,7 +123,11 @@ impl Ground {
     }
 
     /// What may be done under this book: its own journals are out of reach for its steps.
-    pub(super) fn permission(&self, root: &Path, book: Option<&Book>) -> Result<Arc<Permission>, StartError> {
+    pub(super) fn permission(
+        &self,
+        root: &Path,
+        book: Option<&Book>,
+    ) -> Result<Arc<Permission>, StartError> {
         let reserved = book.map(|book| book.reserved.clone()).unwrap_or_default();
         Permission::new(root, self.settings.clone())
             .map(|permission| Arc::new(permission.reserving(reserved)))
@@ -143,16 +147,17 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let mut loader = Loader::new(&options, ground, own.clone())?;
     let loaded = loader.first()?;
     let now = options.clock.now();
-    let (store, opened) = Store::open(&own, now)
-        .map_err(|error| StartError::Refused(format!("could not open the store: {}", error.chain())))?;
-    let saved = store
-        .load()
-        .map_err(|error| StartError::Refused(format!("could not read the store: {}", error.chain())))?;
+    let (store, opened) = Store::open(&own, now).map_err(|error| {
+        StartError::Refused(format!("could not open the store: {}", error.chain()))
+    })?;
+    let saved = store.load().map_err(|error| {
+        StartError::Refused(format!("could not read the store: {}", error.chain()))
+    })?;
     let ledger = counts(&store, now);
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
     let writer = Writer::spawn(store);
-    let journals = Journals::new(permission.dir(), keep.journal);
+    let journals = Journals::new(permission.dir.clone(), keep.journal);
     let scribe = Scribe::start(journals)
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
     let mut notes = loaded.notes;
@@ -162,7 +167,10 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             path.display()
         ));
     } else if let Some(pause) = &saved.pause {
-        notes.push(format!("repairs are paused by {}: {}", pause.by, pause.reason));
+        notes.push(format!(
+            "repairs are paused by {}: {}",
+            pause.by, pause.reason
+        ));
     }
     let records = Arc::new(Kept {
         writer: writer.clone(),
@@ -171,7 +179,11 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, _) = broadcast::channel(1024);
     let handle = Handle { requests, news };
-    let outline = if options.watch { book.outline.clone() } else { Arc::new(book.outline.at_rest()) };
+    let outline = if options.watch {
+        book.outline.clone()
+    } else {
+        Arc::new(book.outline.at_rest())
+    };
     let runner: Arc<dyn Runner> = Arc::new(ByHandle(handle.clone()));
     let parts = Parts {
         book: book.clone(),
@@ -198,8 +210,13 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             runner,
             sender: sender.clone(),
         };
-        let watch = Watch::start(options.root.clone(), options.rules.clone(), book.outline.clone(), ears)
-            .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
+        let watch = Watch::start(
+            options.root.clone(),
+            options.rules.clone(),
+            book.outline.clone(),
+            ears,
+        )
+        .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
         Some(watch)
     } else {
         None
@@ -284,15 +301,19 @@ async fn forward(
     }
 }
 
-/// Forgets what is older than `keep` says, a little at a time.
+/// Forgets what is older than `keep` says, a little at a time and as often as it takes.
 async fn tidy(writer: Writer, clock: Arc<dyn Clock>, keep: Keep) {
     loop {
         crate::clock::sleep(Duration::from_secs(600)).await;
-        let (now, keep) = (clock.now(), keep.clone());
-        match writer.ask(move |store| store.prune(now, &keep)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) | Err(error) => {
-                tracing::warn!(error = %error.chain(), "could not forget old history");
+        loop {
+            let (now, keep) = (clock.now(), keep.clone());
+            match writer.ask(move |store| store.prune(now, &keep)).await {
+                Ok(Ok(pruned)) if pruned.more => {}
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) | Err(error) => {
+                    tracing::warn!(error = %error.chain(), "could not forget old history");
+                    break;
+                }
             }
         }
     }
@@ -328,6 +349,7 @@ pub(super) struct Loader {
     rules: PathBuf,
     set: BTreeMap<String, Value>,
     own: PathBuf,
+    clock: Arc<dyn Clock>,
     permission: Arc<Permission>,
     cache: rules::load::Cache,
     running: Option<Arc<Book>>,
@@ -342,7 +364,11 @@ pub(super) struct Loaded {
 }
 
 impl Loader {
-    pub(super) fn new(options: &Options, ground: Ground, own: PathBuf) -> Result<Loader, StartError> {
+    pub(super) fn new(
+        options: &Options,
+        ground: Ground,
+        own: PathBuf,
+    ) -> Result<Loader, StartError> {
         let permission = ground.permission(&options.root, None)?;
         Ok(Loader {
             ground,
@@ -350,6 +376,7 @@ impl Loader {
             rules: options.rules.clone(),
             set: options.set.clone(),
             own,
+            clock: options.clock.clone(),
             permission,
             cache: rules::load::Cache::default(),
             running: None,
@@ -390,7 +417,7 @@ impl Loader {
     }
 
     fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
-        let saved = match store::lastgood::load(&self.own) {
+        let saved = match LastGood::load(&self.own) {
             Ok(Some(saved)) => saved,
             Ok(None) => return Err(StartError::Rules(complaints)),
             Err(error) => {
@@ -398,12 +425,9 @@ impl Loader {
                 return Err(StartError::Rules(complaints));
             }
         };
-        let loaded = rules::load::load_sources(
-            &saved.sources,
-            &saved.overrides,
-            &self.permission,
-            &self.ground.script,
-        );
+        let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
+        let loaded =
+            rules::load::load_sources(&saved.sources, &set, &self.permission, &self.ground.script);
         match loaded.book {
             Some(book) => Ok(Loaded {
                 notes: vec![format!(
@@ -421,10 +445,11 @@ impl Loader {
     fn remember(&self, book: &Book) {
         let good = LastGood {
             generation: book.generation.clone(),
-            overrides: self.set.clone(),
+            saved: self.clock.now(),
+            overrides: self.set.clone().into_iter().collect(),
             sources: BTreeMap::clone(&book.sources),
         };
-        if let Err(error) = store::lastgood::save(&self.own, &good) {
+        if let Err(error) = good.save(&self.own) {
             tracing::warn!(%error, "could not keep the last good book");
         }
     }
@@ -444,10 +469,17 @@ impl Reloader {
             Err(complaints) => return Message::Refused { complaints, told },
         };
         let running = self.loader.running.clone();
-        if running.as_ref().is_some_and(|running| running.generation == book.generation) {
+        if running
+            .as_ref()
+            .is_some_and(|running| running.generation == book.generation)
+        {
             return Message::Same(told);
         }
-        let permission = match self.loader.ground.permission(&self.loader.root, Some(&book)) {
+        let permission = match self
+            .loader
+            .ground
+            .permission(&self.loader.root, Some(&book))
+        {
             Ok(permission) => permission,
             Err(error) => {
                 tracing::error!(%error, "could not take over the new rules");

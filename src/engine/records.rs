@@ -26,7 +26,8 @@ pub(super) trait Records: Send + Sync {
     fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>);
     fn looks(&self, looks: Vec<LookRecord>);
     /// Keeps before-images durable before the act.
-    fn prepared(&self, attempt: AttemptId, images: Vec<Value>) -> BoxFuture<'_, Result<(), String>>;
+    fn prepared(&self, attempt: AttemptId, images: Vec<Value>)
+    -> BoxFuture<'_, Result<(), String>>;
     /// What an attempt did, ended ones included.
     fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>>;
     /// Notes that a person undid it.
@@ -81,20 +82,28 @@ impl Records for Kept {
         self.writer.looks(looks);
     }
 
-    fn prepared(&self, attempt: AttemptId, images: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
+    fn prepared(
+        &self,
+        attempt: AttemptId,
+        images: Vec<Value>,
+    ) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (tell, told) = tokio::sync::oneshot::channel();
             let then = Box::new(move |result| {
                 let _ = tell.send(result); // nobody waits any more
             });
             self.writer.prepared(attempt, images, then);
-            told.await.unwrap_or_else(|_| Err("the store has ended".to_owned()))
+            told.await
+                .unwrap_or_else(|_| Err("the store has ended".to_owned()))
         })
     }
 
     fn receipts(&self, attempt: AttemptId) -> BoxFuture<'_, Result<Vec<Receipt>, String>> {
         Box::pin(async move {
-            let found = self.writer.ask(move |store| receipts_of(store, attempt)).await;
+            let found = self
+                .writer
+                .ask(move |store| receipts_of(store, attempt))
+                .await;
             match found {
                 Ok(Ok(Some(receipts))) => Ok(receipts),
                 Ok(Ok(None)) => Err(format!("there is no attempt {attempt}")),
@@ -110,7 +119,11 @@ impl Records for Kept {
         by: String,
     ) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
-            match self.writer.ask(move |store| store.undone(attempt, at, &by)).await {
+            match self
+                .writer
+                .ask(move |store| store.undone(attempt, at, &by))
+                .await
+            {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) | Err(error) => Err(error.chain()),
             }
@@ -122,7 +135,8 @@ impl Records for Kept {
     }
 
     fn publish(&self, publication: Publication) {
-        self.scribe.send(Note::Publish(publication.file, publication.set));
+        self.scribe
+            .send(Note::Publish(publication.file, publication.set));
     }
 }
 
@@ -136,7 +150,9 @@ fn receipts_of(store: &Store, attempt: AttemptId) -> Result<Option<Vec<Receipt>>
         return Ok(Some(found.receipts));
     }
     let prepared = store.prepared_of(attempt)?;
-    let promised = prepared.into_iter().filter_map(|it| serde_json::from_value(it).ok());
+    let promised = prepared
+        .into_iter()
+        .filter_map(|it| serde_json::from_value(it).ok());
     Ok(Some(promised.collect()))
 }
 

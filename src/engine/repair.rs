@@ -49,7 +49,10 @@ impl Driver {
             book: self.book_of(attempt.id),
             script: self.parts.script.clone(),
             ground: self.ground(now),
-            verdict: self.last.get(&attempt.check).map(|(verdict, _)| verdict.clone()),
+            verdict: self
+                .last
+                .get(&attempt.check)
+                .map(|(verdict, _)| verdict.clone()),
             eyes: self.hand_eyes(now),
             hands: self.parts.hands.clone(),
             records: self.parts.records.clone(),
@@ -247,13 +250,10 @@ impl Work {
             let receipt = effect.failed(&error);
             return Err((error, receipt));
         }
-        self.hands
-            .commit(&effect)
-            .await
-            .map_err(|error| {
-                let receipt = effect.failed(&error);
-                (error, receipt)
-            })
+        self.hands.commit(&effect).await.map_err(|error| {
+            let receipt = effect.failed(&error);
+            (error, receipt)
+        })
     }
 
     /// What undoing needs is durable before the act.

@@ -74,7 +74,9 @@ impl Watch {
             let _ = notice.send(Call::Notice); // the watcher has ended
         });
         let notices = notices
-            .inspect_err(|error| tracing::warn!(%error, "no notices from the kernel: sweeping alone"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "no notices from the kernel: sweeping alone"),
+            )
             .ok();
         let mut eye = Eye {
             listened: BTreeSet::new(),
@@ -149,7 +151,11 @@ impl<E: Ears> Eye<E> {
         let mut last = signatures(&self.rules);
         let started = Stopwatch::new();
         loop {
-            let rest = if first { Duration::ZERO } else { BETWEEN.saturating_sub(compiled.elapsed()) };
+            let rest = if first {
+                Duration::ZERO
+            } else {
+                BETWEEN.saturating_sub(compiled.elapsed())
+            };
             let quiet = Stopwatch::new();
             while quiet.elapsed() < QUIET.max(rest) {
                 match calls.recv_timeout(QUIET.max(rest).saturating_sub(quiet.elapsed())) {
@@ -212,7 +218,11 @@ impl<E: Ears> Eye<E> {
             .filter_map(|file| existing_parent(&self.root.join(file)))
             .collect();
         wanted.extend(existing_parent(&self.rules));
-        wanted.extend(self.rules_seen.keys().filter_map(|file| Some(file.parent()?.to_owned())));
+        wanted.extend(
+            self.rules_seen
+                .keys()
+                .filter_map(|file| Some(file.parent()?.to_owned())),
+        );
         wanted.insert(self.rules.clone());
         let Some(notices) = &mut self.notices else {
             return;
@@ -233,7 +243,10 @@ impl<E: Ears> Eye<E> {
 
 /// The closest directory above that exists.
 fn existing_parent(path: &Path) -> Option<PathBuf> {
-    path.ancestors().skip(1).find(|dir| dir.is_dir()).map(Path::to_owned)
+    path.ancestors()
+        .skip(1)
+        .find(|dir| dir.is_dir())
+        .map(Path::to_owned)
 }
 
 fn signature(path: &Path) -> Option<Signature> {
@@ -260,7 +273,8 @@ fn signatures(rules: &Path) -> BTreeMap<PathBuf, Signature> {
         if found.len() >= MOST_FILES {
             break;
         }
-        if path.is_dir() && entered.insert((signature.0, signature.1))
+        if path.is_dir()
+            && entered.insert((signature.0, signature.1))
             && let Ok(entries) = std::fs::read_dir(&path)
         {
             stack.extend(entries.flatten().map(|entry| entry.path()));

@@ -286,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn line_ends_are_those_of_the_neighbours() {
+        assert_eq!(
+            edited(
+                "{\r\n\"a\": {\n \"b\": 1\n}\r\n}",
+                json!({"/a/b": [1], "c": [2]})
+            ),
+            "{\r\n\"a\": {\n \"b\": [\n   1\n ]\n},\r\n\"c\": [\r\n  2\r\n]\r\n}"
+        );
+    }
+
+    #[test]
     fn an_empty_object_is_filled_on_lines() {
         assert_eq!(
             edited("{}\n", json!({"base": 2.7, "canary": 2.9})),

@@ -8,7 +8,7 @@
     reason = "serde wants the error itself; reading rules is not hot"
 )]
 
-use std::{collections::BTreeSet, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize,
@@ -140,12 +140,6 @@ impl Node {
         }
     }
 
-    fn without(&self, path: &[Step]) -> Node {
-        let mut node = self.clone();
-        node.drop_at(path);
-        node
-    }
-
     fn drop_at(&mut self, path: &[Step]) {
         match (&mut self.tree, path) {
             (Tree::Map(entries), [Step::Key(index)]) if *index < entries.len() => {
@@ -175,21 +169,64 @@ enum Step {
     Item(usize),
 }
 
+/// After so many mistakes in one value the others are not looked for.
+const MOST_MISTAKES: usize = 64;
+
+/// A part of a typed value that is read by itself: here it only says that it is there, and what its schema is.
+pub struct Part<T>(PhantomData<fn() -> T>);
+
+impl<T> fmt::Debug for Part<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Part")
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Part<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Part<T>, D::Error> {
+        de::IgnoredAny::deserialize(deserializer)?;
+        Ok(Part(PhantomData))
+    }
+}
+
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Part<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+}
+
 /// Reads a typed value. Pushes every mistake found; `None` if there was any that matters.
 pub fn decode<T: for<'de> Deserialize<'de>>(node: &Node, mistakes: &mut Vec<Mistake>) -> Option<T> {
     let before = mistakes.len();
-    let mut rest = node.clone();
+    salvage(node, mistakes).filter(|_| mistakes.len() == before)
+}
+
+/// Reads a typed value as far as it can be read: what was wrong is reported and left out, so that the rest can still be
+/// checked. `None` if nothing is left to go on with.
+pub fn salvage<T: for<'de> Deserialize<'de>>(
+    node: &Node,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<T> {
+    let mut rest = Cow::Borrowed(node);
     let mut dropped: BTreeSet<String> = BTreeSet::new();
-    for _ in 0..64 {
+    for _ in 0..MOST_MISTAKES {
         match T::deserialize(Reader { node: &rest }) {
-            Ok(value) if mistakes.len() == before => return Some(value),
-            Ok(_) => return None,
+            Ok(value) => return Some(value),
             Err(error) => {
                 if let Some(missing) = &error.missing
                     && (dropped.contains(missing) || dropped.contains(""))
                 {
                     return None; // absent only because its broken value was reported and dropped
                 }
+                dropped.extend(error.meant.clone());
                 if let Some(Step::Key(index)) = error.path.last() {
                     let holder = descend(&rest, &error.path[..error.path.len() - 1]);
                     if let Some((key, _)) = holder.and_then(|map| map.entries().get(*index)) {
@@ -203,7 +240,7 @@ pub fn decode<T: for<'de> Deserialize<'de>>(node: &Node, mistakes: &mut Vec<Mist
                 if path.is_empty() {
                     return None;
                 }
-                rest = rest.without(&path);
+                rest.to_mut().drop_at(&path);
             }
         }
     }
@@ -224,6 +261,8 @@ pub struct ReadError {
     message: String,
     help: Option<String>,
     missing: Option<String>,
+    /// Of an unknown key: the one that was meant, which is then not missing.
+    meant: Option<String>,
     place: Option<Place>,
     /// From the innermost value outward while it travels up; turned round at the end.
     path: Vec<Step>,
@@ -236,6 +275,7 @@ impl ReadError {
             message,
             help: None,
             missing: None,
+            meant: None,
             place: None,
             path: Vec::new(),
         }
@@ -269,9 +309,32 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+/// What serde expects, without the names of Rust.
+fn plain_words(expected: &str) -> String {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a string" | "string" | "identifier" => "a text",
+        "a boolean" | "bool" => "true or false",
+        "a sequence" => "a list",
+        struct_ if struct_.starts_with("struct ") => "a map",
+        other => other,
+    }
+    .to_owned()
+}
+
 impl de::Error for ReadError {
+    /// What stands after `: write ` is the help.
     fn custom<T: fmt::Display>(message: T) -> ReadError {
-        ReadError::new("bad-value", message.to_string())
+        let message = message.to_string();
+        match message.split_once(": write ") {
+            Some((what, write)) => {
+                let mut error = ReadError::new("bad-value", what.to_owned());
+                error.help = Some(format!("write {write}"));
+                error
+            }
+            None => ReadError::new("bad-value", message),
+        }
     }
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> ReadError {
         let found = match found {
@@ -285,14 +348,17 @@ impl de::Error for ReadError {
             de::Unexpected::Float(value) => format!("the number {value}"),
             other => other.to_string(),
         };
+        let expected = plain_words(&expected.to_string());
         ReadError::new("wrong-type", format!("expected {expected}, found {found}"))
     }
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> ReadError {
+        let expected = plain_words(&expected.to_string());
         ReadError::new("bad-value", format!("expected {expected}, found {found}"))
     }
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> ReadError {
         let mut error = ReadError::new("unknown-key", format!("unknown key `{field}`"));
-        error.help = Some(match meant(field, expected.iter().copied()) {
+        error.meant = meant(field, expected.iter().copied()).map(str::to_owned);
+        error.help = Some(match &error.meant {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known here: {}", expected.join(", ")),
         });
@@ -361,6 +427,11 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         if name != TEXT {
             return visitor.visit_newtype_struct(self);
         }
+        if let Tree::Seq(_) = self.node.tree {
+            // `Text` reads its parts as a list, so a list in the file must not reach it.
+            let wrong = de::Error::invalid_type(de::Unexpected::Seq, &visitor);
+            return self.located(Err(wrong));
+        }
         match self.node.text() {
             Some(text) => self.located(visitor.visit_seq(TextParts {
                 text: &text,
@@ -397,7 +468,14 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct identifier ignored_any
+        seq tuple tuple_struct map struct identifier
+    }
+
+    fn deserialize_ignored_any<V: de::Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        visitor.visit_unit()
     }
 }
 
@@ -534,6 +612,22 @@ mod tests {
             codes,
             ["unknown-key", "bad-value", "unknown-key", "wrong-type"],
             "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_right_can_be_salvaged() {
+        let mut found = Vec::new();
+        let node = Node::from_json(&json!({"every": "5m", "count": "x", "when": [["a"], "b"]}));
+        let sample: Sample = salvage(&node, &mut found).expect("every is there");
+        assert_eq!((sample.count, sample.when[0].as_str()), (None, "b"));
+        let found: Vec<_> = found.iter().map(|mistake| &*mistake.message).collect();
+        assert_eq!(
+            found,
+            [
+                "expected a whole number, found the text `x`",
+                "expected a text, found a list"
+            ]
         );
     }
 

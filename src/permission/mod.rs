@@ -7,6 +7,7 @@
 //! | file | answers |
 //! |---|---|
 //! | [`reading`] | what is there, and may a probe open it |
+//! | [`parents`] | the same with one system call |
 //! | [`finding`] | which files match a pattern |
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
@@ -14,6 +15,7 @@
 
 pub mod exposed;
 pub mod finding;
+mod parents;
 pub mod reading;
 pub mod running;
 pub mod settings;
@@ -78,6 +80,7 @@ pub struct Permission {
     given: PathBuf,
     pub(crate) dir: Arc<cap_std::fs::Dir>,
     pub(crate) settings: Settings,
+    parents: parents::Parents,
     /// Programs that may be started: `settings.allow.run`, read.
     runs: Vec<running::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
@@ -134,6 +137,7 @@ impl Permission {
             given,
             dir: Arc::new(dir),
             settings,
+            parents: parents::Parents::default(),
             runs,
             reserved: Vec::new(),
         })

@@ -1,6 +1,32 @@
 //! Where to look: one file per kind, one line in [`KINDS`].
 //!
-//! A probe looks, read-only, and gives facts. A missing file is a fact; a file that cannot be read is an error.
+//! A probe looks, read-only, and gives facts. A missing file is a fact; a file that cannot be read is an error. Times in
+//! facts are epoch seconds, ages seconds: a file or record dated ahead of now has a negative age, for a rule to judge.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`] | the kinds |
+//! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
+//! | [`strict_json`] | JSON without duplicate keys |
+//! | [`backward`] | lines from the end of a file |
+//! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
+//! | [`window`] | the end of a JSON-lines log, kept up to date |
+//! | [`tails`] | the windows of a running engine |
+
+mod backward;
+pub mod command;
+pub mod file;
+pub mod json;
+pub mod jsonl;
+mod path;
+mod search;
+pub mod status;
+mod strict_json;
+mod tails;
+#[cfg(test)]
+mod testing;
+pub mod text;
+mod window;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,9 +70,7 @@ impl Board for NoBoard {
     }
 }
 
-/// How far log windows were read, by file (see `jsonl`).
-#[derive(Default)]
-pub struct Tails {}
+pub use tails::Tails;
 
 pub trait Probe: Send + Sync {
     /// Looks. Never blocks the thread for long; file kinds go through [`Probe::quick`].
@@ -100,8 +124,42 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub static KINDS: &[&Kind] = &[];
+pub static KINDS: &[&Kind] = &[
+    &file::KIND,
+    &json::KIND,
+    &jsonl::KIND,
+    &text::KIND,
+    &command::KIND,
+    &status::KIND,
+];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::Bench, *};
+
+    #[test]
+    fn every_example_builds_and_every_fact_is_documented() {
+        let bench = Bench::new().allowing_to_run(&["/usr/bin/systemctl is-active trading-bot"]);
+        for kind in KINDS {
+            let example: serde_json::Value =
+                serde_yaml::from_str(kind.example).expect("an example is YAML");
+            let rule = example["probe"][kind.name].clone();
+            let probe = bench.build(kind, rule).expect(kind.name);
+            let documented: Vec<&str> = kind.facts.iter().map(|(name, _, _)| *name).collect();
+            for name in probe.shape().names() {
+                assert!(documented.contains(&name), "{}: {name}", kind.name);
+            }
+            let schema = (kind.schema)(&mut schemars::SchemaGenerator::default());
+            assert_eq!(
+                schema.get("additionalProperties"),
+                Some(&false.into()),
+                "{}",
+                kind.name
+            );
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub struct Book {
     pub investigations: BTreeMap<Name, Arc<Investigation>>,
     /// `vars:` of all files with `--set` applied.
     pub vars: Arc<Map<String, Value>>,
-    pub tests: Vec<Test>,
+    pub tests: Vec<Arc<Test>>,
     /// (path relative to the rules directory, text) of every file the generation was made of, scripts and defaults included.
     pub sources: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Every file the book's checks write by themselves (`journal`, `publish`): no step may write them.

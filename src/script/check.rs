@@ -18,8 +18,13 @@ use crate::model::text::{Mistake, Text, meant};
 pub(super) struct Checked {
     /// The names it reads.
     pub names: BTreeSet<String>,
+    /// How deep it is nested: what the evaluation needs of the stack.
+    pub levels: usize,
     pub mistakes: Vec<Mistake>,
 }
+
+/// What a function needs of the stack, in levels of nesting.
+const LEVELS_OF_A_FUNCTION: usize = 4;
 
 pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
     let mut checker = Checker {
@@ -28,6 +33,8 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
         known,
         locals: Vec::new(),
         names: BTreeSet::new(),
+        level: 0,
+        deepest: 0,
         mistakes: Vec::new(),
     };
     for (name, position) in &parsed.named {
@@ -43,6 +50,7 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
     checker.mistakes.dedup();
     Checked {
         names: checker.names,
+        levels: checker.deepest,
         mistakes: checker.mistakes,
     }
 }
@@ -57,6 +65,8 @@ struct Checker<'a> {
     /// Parameters of the functions around, the innermost last.
     locals: Vec<(ImmutableString, Shape<'a>)>,
     names: BTreeSet<String>,
+    level: usize,
+    deepest: usize,
     mistakes: Vec<Mistake>,
 }
 
@@ -179,6 +189,14 @@ impl<'a> Checker<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Shape<'a> {
+        self.level += 1;
+        self.deepest = self.deepest.max(self.level);
+        let shape = self.looked(node);
+        self.level -= 1;
+        shape
+    }
+
+    fn looked(&mut self, node: &'a Node) -> Shape<'a> {
         if let Some(written) = self.parsed.function(node) {
             self.function(&written, None);
             return None;
@@ -383,9 +401,9 @@ impl<'a> Checker<'a> {
             Value::Number(_) => (format!("a number has no property `{name}`"), String::new()),
             Value::Bool(_) => (format!("a boolean has no property `{name}`"), String::new()),
         };
-        let help = match functions::find(name) {
-            Some(function) if function.least == 1 => format!("did you mean `{name}()`?"),
-            _ => help,
+        let help = match functions::is_reading(name) && !help.starts_with("did you") {
+            true => format!("did you mean `{name}()`?"),
+            false => help,
         };
         self.mistake("unknown-property", message, help, position);
         None
@@ -602,7 +620,9 @@ impl<'a> Checker<'a> {
                 written.position,
             );
         }
+        self.level += LEVELS_OF_A_FUNCTION;
         self.body(&written.body.statements, written.position);
+        self.level -= LEVELS_OF_A_FUNCTION;
         self.locals.truncate(before);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rhai::OptimizationLevel;
 
-use super::{frame, functions, operators, rewrite::Templates};
+use super::{frame, functions, operators, parse, rewrite::Templates};
 
 /// Longest text an expression may make, in bytes.
 const LONGEST_TEXT: usize = 8 << 20;
@@ -59,6 +59,11 @@ fn strict() -> rhai::Engine {
         reason = "not deprecated: Rhai marks it as volatile this way"
     )]
     engine.on_var(|name, _, context| frame::resolve(name, context.engine()));
+    #[expect(
+        deprecated,
+        reason = "not deprecated: Rhai marks it as volatile this way"
+    )]
+    engine.on_parse_token(|token, _, _| parse::token(token));
     for word in [
         "eval",
         "import",

@@ -84,6 +84,7 @@ struct Compiled {
     ast: AST,
     names: Vec<String>,
     keys: Vec<Arc<str>>,
+    levels: usize,
 }
 
 impl fmt::Debug for Expr {
@@ -109,6 +110,7 @@ impl Expr {
         };
         let Checked {
             names,
+            levels,
             mistakes: found,
         } = check(&parsed, text, known);
         if !found.is_empty() {
@@ -120,6 +122,7 @@ impl Expr {
             ast: rewrite(&engine.0.templates, &parsed),
             keys: names.iter().map(|name| Arc::from(name.as_str())).collect(),
             names: names.into_iter().collect(),
+            levels,
         })))
     }
 
@@ -134,6 +137,11 @@ impl Expr {
 
     pub(super) fn keys(&self) -> &[Arc<str>] {
         &self.0.keys
+    }
+
+    /// How deep it is nested.
+    pub(super) fn levels(&self) -> usize {
+        self.0.levels
     }
 
     /// Evaluates to a boolean; any other kind is a fault.

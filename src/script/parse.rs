@@ -2,17 +2,30 @@
 //!
 //! Rhai keeps the bodies of functions (`|r| …`) apart from the expression; here they are found again by name.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use rhai::{
     AST, ASTNode, Expr as Node, FnPtr, ImmutableString, LexError, Module, ParseError,
-    ParseErrorType, Position, ScriptFuncDef, Shared, Stmt,
+    ParseErrorType, Position, ScriptFuncDef, Shared, Stmt, Token,
 };
 
 use crate::model::text::{Mistake, Place, Text};
 
 /// Longest expression, in characters: Rhai counts lines and columns in 16 bits.
 const LONGEST: usize = 20_000;
+
+thread_local! {
+    static AFTER_DOT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets `prev.let.NAME` be written, though `let` is a word of Rhai.
+pub(super) fn token(token: Token) -> Token {
+    let after_dot = AFTER_DOT.replace(matches!(token, Token::Period | Token::Elvis));
+    match token {
+        Token::Let if after_dot => Token::Identifier(Box::new("let".into())),
+        token => token,
+    }
+}
 
 /// A syntax tree and the functions written in it.
 pub(super) struct Parsed {
@@ -47,6 +60,7 @@ pub(super) fn parse(engine: &rhai::Engine, text: &Text) -> Result<Parsed, Mistak
         let message = format!("the expression is longer than {LONGEST} characters");
         return Err(Mistake::new("expression-too-long", message, text.place()));
     }
+    AFTER_DOT.set(false);
     let ast = engine
         .compile(text.as_str())
         .map_err(|error| complain(&error, text))?;

@@ -39,7 +39,11 @@ pub struct Scope<'a> {
     pub(super) lets: &'a [(String, Expr)],
     pub(super) cells: Arc<[LetCell]>,
     pub(super) bound: Vec<(&'static str, Arc<Value>)>,
+    late: Option<&'a Late<'a>>,
 }
+
+/// Values that are made only when an expression reads them.
+type Late<'a> = dyn Fn(&str) -> Option<Value> + Sync + 'a;
 
 impl<'a> Scope<'a> {
     pub fn new(ground: &'a Ground) -> Scope<'a> {
@@ -49,6 +53,7 @@ impl<'a> Scope<'a> {
             lets: &[],
             cells: Arc::new([]),
             bound: Vec::new(),
+            late: None,
         }
     }
 
@@ -60,6 +65,12 @@ impl<'a> Scope<'a> {
     pub fn lets(mut self, lets: &'a [(String, Expr)]) -> Scope<'a> {
         self.lets = lets;
         self.cells = lets.iter().map(|_| LetCell::new()).collect();
+        self
+    }
+
+    /// Names whose values are made only when an expression reads them. What is bound comes first.
+    pub fn late(mut self, late: &'a Late<'a>) -> Scope<'a> {
+        self.late = Some(late);
         self
     }
 
@@ -85,12 +96,14 @@ impl<'a> Scope<'a> {
     /// The value of a name as JSON: a fact, a `let` that was computed, a bound name, `now` or `vars`. `None` if there
     /// is none, it was not computed, or it failed.
     pub fn peek(&self, name: &str) -> Option<Value> {
+        self.glance(name).map(|value| Value::clone(&value))
+    }
+
+    /// As [`Scope::peek`], without a copy.
+    pub fn glance(&self, name: &str) -> Option<Arc<Value>> {
         match self.meaning(name)? {
-            Meaning::Value(value) => Some(Value::clone(&value)),
-            Meaning::Let(_, cells, index) => match cells.get(index)?.get()? {
-                Ok(value) => Some(Value::clone(value)),
-                Err(_) => None,
-            },
+            Meaning::Value(value) => Some(value),
+            Meaning::Let(_, cells, index) => cells.get(index)?.get()?.clone().ok(),
             Meaning::Ready(_) => None,
         }
     }
@@ -106,6 +119,9 @@ impl<'a> Scope<'a> {
         if let Some((_, value)) = self.bound.iter().find(|(known, _)| *known == name) {
             return Some(Meaning::Value(value.clone()));
         }
+        if let Some(value) = self.late.and_then(|late| late(name)) {
+            return Some(Meaning::Value(Arc::new(value)));
+        }
         match name {
             "now" => Some(Meaning::Value(Arc::new(self.ground.now.seconds().into()))),
             "vars" => Some(Meaning::Value(frame::vars(&self.ground.vars))),
@@ -115,7 +131,7 @@ impl<'a> Scope<'a> {
 
     /// Begins the evaluation of an expression: its names, and those of the `let` values it reads, get their meaning.
     pub(super) fn enter(&self, expr: &Expr) -> Entered {
-        let entered = frame::enter(self.ground.now, &self.ground.env);
+        let entered = frame::enter(self.ground.now, &self.ground.env, expr.levels());
         self.define_names(expr);
         entered
     }

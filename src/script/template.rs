@@ -200,3 +200,87 @@ fn comment_end(characters: &[char], from: usize) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{model::facts::Facts, script::Ground};
+
+    fn compiled(source: &str) -> Result<Template, String> {
+        let engine = Engine::new();
+        let known = Known::default()
+            .with("n", None)
+            .with("doc", None)
+            .with("nothing", None);
+        let marks = (1..=source.chars().count() as u32 + 1).map(|column| (1, column));
+        let text = Text::placed(source, Default::default(), Some(marks.collect()));
+        let mut mistakes = Vec::new();
+        Template::compile(&engine, &text, &known, &mut mistakes).ok_or_else(|| {
+            let told = mistakes
+                .iter()
+                .map(|it| format!("{}: {}", it.place.column, it.message));
+            told.collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    fn value(source: &str) -> Value {
+        let template = match compiled(source) {
+            Ok(template) => template,
+            Err(mistakes) => return mistakes.into(),
+        };
+        let facts =
+            Facts::from_json(json!({"n": 5, "doc": {"a": [1], "b}": "x"}, "nothing": null}));
+        let (ground, facts) = (Ground::default(), facts.unwrap());
+        match template.value(&Engine::new(), &Scope::new(&ground).facts(&facts)) {
+            Ok(value) => value,
+            Err(fault) => format!("FAULT {}: {fault}", fault.place.column).into(),
+        }
+    }
+
+    #[test]
+    fn texts_and_values() {
+        for (source, wanted) in [
+            ("", json!("")),
+            ("plain", json!("plain")),
+            ("${n}", json!(5)),
+            (" ${n}", json!(" 5")),
+            ("${n}${n}", json!("55")),
+            ("${doc.a}", json!([1])),
+            ("x ${doc.a} y", json!("x [1] y")),
+            ("${nothing}", json!(null)),
+            (
+                "a ${nothing}",
+                json!("FAULT 5: nothing () cannot be written as text"),
+            ),
+            ("${doc[\"b}\"]}!", json!("x!")),
+            ("${#{a: 1}.a}", json!(1)),
+            ("${if n > 3 { \"{\" } else { \"}\" }}", json!("{")),
+            ("${`a${n}}`}", json!("a5}")),
+            ("${n /* } */ + 1}", json!(6)),
+            ("$${n} costs $5 {n} $", json!("${n} costs $5 {n} $")),
+            ("$$${n}", json!("$${n}")),
+            ("${n", json!("1: this `${` is never closed")),
+            ("ab ${\"x}", json!("4: this `${` is never closed")),
+            ("${}", json!("3: the expression is empty")),
+            (
+                "ä ${m} ${n +}",
+                json!("5: unknown name `m`; 13: the expression ends too early"),
+            ),
+        ] {
+            assert_eq!(value(source), wanted, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_constant_is_known_at_load() {
+        assert_eq!(compiled("a$${b}").unwrap().constant(), Some("a${b}"));
+        assert_eq!(compiled("").unwrap().constant(), Some(""));
+        assert_eq!(compiled("a${n}").unwrap().constant(), None);
+        assert_eq!(
+            compiled("${n} ${doc.a} ${n}").unwrap().names(),
+            ["doc", "n"]
+        );
+    }
+}

@@ -20,6 +20,7 @@ fn facts() -> Facts {
         "nothing": null,
         "list": [3, 1, 2],
         "empty": [],
+        "prev": {"let": {"avg": 1.5}},
         "doc": {"base": 2.7, "canary": 2.9, "none": null, "len": 9, "deep": {"list": [{"a": 1}, {"a": 2}]}},
         "records": [
             {"score": 1.0, "ok": true, "kind": "a", "tags": [1, 2]},
@@ -63,12 +64,11 @@ fn told(mistakes: &[Mistake]) -> String {
     let told: Vec<String> = mistakes
         .iter()
         .map(|mistake| {
-            format!(
-                "LOAD {}: {} ({})",
-                mistake.place.column,
-                mistake.message,
-                mistake.help.as_deref().unwrap_or("")
-            )
+            let (column, message) = (mistake.place.column, &mistake.message);
+            match &mistake.help {
+                Some(help) => format!("LOAD {column}: {message} ({help})"),
+                None => format!("LOAD {column}: {message}"),
+            }
         })
         .collect();
     told.join("; ")
@@ -312,7 +312,7 @@ fn numbers_are_exact_and_finite() {
         ("0.0 / 0.0", "FAULT 5: division by zero"),
         ("0.0 / 0.0 == 0.0", "FAULT 5: division by zero"),
         ("1e308 * 10.0", "FAULT 7: the result is not a finite number"),
-        ("1e999", "LOAD 1: this number is too large ()"),
+        ("1e999", "LOAD 1: this number is too large"),
         (
             "9223372036854775807 + 1",
             "FAULT 21: the result is too large for an integer",
@@ -672,6 +672,8 @@ fn texts() {
             "LOAD 9: a text stands in double quotes (write \"…\" instead of '…')",
         ),
         ("type_of(doc)", "\"map\""),
+        ("prev.let.avg", "1.5"),
+        ("prev?.let.avg", "1.5"),
         (
             "[type_of(list), type_of(name), type_of(n), type_of(age_s), type_of(exists), type_of(nothing), type_of(#{}), type_of([])]",
             "[\"array\",\"string\",\"int\",\"float\",\"bool\",\"()\",\"map\",\"array\"]",
@@ -766,7 +768,7 @@ fn mistakes_are_found_at_load_all_at_once() {
         ),
         (
             "records.mea(\"score\") > lenght",
-            "LOAD 9: unknown function `mea` (did you mean `mean`?); LOAD 24: unknown name `lenght` (known here: age_s, big, doc, empty, exists, huge, list, n, name, nothing, now, records, vars)",
+            "LOAD 9: unknown function `mea` (did you mean `mean`?); LOAD 24: unknown name `lenght` (known here: age_s, big, doc, empty, exists, huge, list, n, name, nothing, now, prev, records, vars)",
         ),
         (
             "doc.get(\"a\")",
@@ -837,7 +839,7 @@ fn mistakes_are_found_at_load_all_at_once() {
             "n > 3)",
             "LOAD 6: `)` cannot stand here (nothing was opened that it closes)",
         ),
-        ("(n > 3", "LOAD 7: a `)` is missing ()"),
+        ("(n > 3", "LOAD 7: a `)` is missing"),
         (
             "n > 3 and exists",
             "LOAD 7: `and` cannot stand here (write `&&`)",
@@ -859,7 +861,7 @@ fn mistakes_are_found_at_load_all_at_once() {
             "this.x",
             "LOAD 1: `this` is a word of Rhai (a key with that name is read `doc[\"this\"]`)",
         ),
-        ("a::b", "LOAD 4: there are no modules in rules ()"),
+        ("a::b", "LOAD 4: there are no modules in rules"),
         ("\"abc", "LOAD 1: the text does not end (a `\"` is missing)"),
         (
             "n.call(1)",
@@ -883,7 +885,7 @@ fn mistakes_are_found_at_load_all_at_once() {
         ),
         (
             "true && 5",
-            "LOAD 9: expecting a boolean expression, not a number ()",
+            "LOAD 9: expecting a boolean expression, not a number",
         ),
         (
             "!5",
@@ -902,4 +904,268 @@ fn mistakes_are_found_at_load_all_at_once() {
             "LOAD 3: unknown function `is_shared` (the functions are listed in docs/rules.md)",
         ),
     ]);
+}
+
+/// Evaluates with other facts than the table's.
+fn asked(source: &str, facts: serde_json::Value) -> Result<serde_json::Value, String> {
+    let engine = Engine::new();
+    let facts = Facts::from_json(facts).unwrap();
+    let mut mistakes = Vec::new();
+    let expr = Expr::compile(&engine, &marked(source), &known(&facts), &mut mistakes)
+        .ok_or_else(|| told(&mistakes))?;
+    let ground = ground();
+    let scope = Scope::new(&ground).facts(&facts);
+    expr.value(&engine, &scope)
+        .map_err(|fault| fault.to_string())
+}
+
+#[test]
+fn nothing_runs_for_ever_or_fills_the_memory() {
+    let list: Vec<i64> = (0..1000).collect();
+    let refused = |source: &str, facts| asked(source, facts).unwrap_err();
+    let slow = refused(
+        "list.map(|a| list.map(|b| list.map(|c| a + b + c).sum()).sum()).sum()",
+        json!({"list": list}),
+    );
+    assert!(slow.starts_with("too "), "{slow}");
+    let quadratic = refused(
+        "list.map(|a| list.unique().len()).sum()",
+        json!({"list": list}),
+    );
+    assert!(quadratic.starts_with("too "), "{quadratic}");
+    let text = "x".repeat(1 << 20);
+    let double = format!("text{}", " + text".repeat(20));
+    assert_eq!(
+        refused(&double, json!({"text": text})),
+        "the result is too large"
+    );
+    assert_eq!(
+        refused("text.replace(\"x\", text)", json!({"text": text})),
+        "too much to calculate: the limit of 500000 operations is passed"
+    );
+    let many = format!("[0].map(|x| list{})", " + list".repeat(50));
+    let longer: Vec<i64> = (0..5000).collect();
+    let many = refused(&many, json!({"list": longer}));
+    assert!(
+        many.starts_with("the result is too large") || many.starts_with("too "),
+        "{many}"
+    );
+    let deep = format!("{}1{}", "(".repeat(200), ")".repeat(200));
+    assert!(refused(&deep, json!({})).contains("the expression is nested too deeply"));
+    let long = format!("1{}", " + 1".repeat(6000));
+    assert!(refused(&long, json!({})).contains("longer than"));
+    let chain = format!("1{}", " + 1".repeat(4000));
+    let chain = asked(&chain, json!({}));
+    assert!(chain == Ok(json!(4001)) || chain.unwrap_err().contains("nested too deeply"));
+    assert!(refused("parse_json(text)", json!({"text": "[".repeat(500)})).contains("not JSON"));
+}
+
+#[test]
+fn operations_are_counted_the_same_every_time() {
+    let engine = Engine::new();
+    let list: Vec<i64> = (0..5000).collect();
+    let facts = Facts::new().with("list", list);
+    let compile = |source: &str| {
+        Expr::compile(&engine, &marked(source), &known(&facts), &mut Vec::new()).unwrap()
+    };
+    let ground = ground();
+    let spent = |expr: &Expr| {
+        let scope = Scope::new(&ground).facts(&facts);
+        let entered = scope.enter(expr);
+        let value = expr.run(&engine.0.rhai);
+        drop(entered);
+        (value, frame::spent())
+    };
+    let expr = compile("list.filter(|x| x % 2 == 0).map(|x| x * 2).sum()");
+    let (value, first) = spent(&expr);
+    assert_eq!(value, Ok(json!(12_495_000)));
+    assert!(first > 20_000 && first < 150_000, "{first}");
+    assert_eq!(spent(&expr).1, first);
+}
+
+#[test]
+fn known_shapes_are_checked_at_load() {
+    let known = Known::ground(&serde_json::Map::new()).with_facts(
+        &Facts::from_json(json!({
+            "exists": true,
+            "age_s": 12.5,
+            "doc": null,
+            "any": {},
+            "run": {"records": [], "count": 3, "doc": null},
+            "files": [{"path": "a", "age_s": 1.0, "meta": null}],
+            "source": "text",
+        }))
+        .unwrap(),
+    );
+    let engine = Engine::new();
+    let mistakes = |source: &str| {
+        let mut mistakes = Vec::new();
+        Expr::compile(&engine, &marked(source), &known, &mut mistakes);
+        told(&mistakes)
+    };
+    for fine in [
+        "doc.x.y[3].z > 1",
+        "any.x > 1",
+        "run.doc.x",
+        "run.records.count(|c| c.get(\"orders\", 0) == 0) > run.count",
+        "files.filter(|f| f.age_s > 300).pluck(\"path\")",
+        "files[0].meta.x",
+        "files.len > 0 && source.len > 3",
+        "run.get(\"count\", 0)",
+        "files.first().path",
+        "run[\"count\"]",
+    ] {
+        assert_eq!(mistakes(fine), "", "{fine}");
+    }
+    let wrong = [
+        "run.cuont > 3 && exist",
+        "run[\"cuont\"]",
+        "run.get(\"cuont\", 0)",
+        "run.count.x",
+        "exists.x",
+        "files.path",
+        "files.any(|f| f.age > 3)",
+        "files.filter(|f| f.age_s > 3).map(|g| g.pth)",
+        "files[0].pth",
+        "files.last().pth",
+        "source.foo",
+        "age_s[0]",
+        "exists && run.count",
+        "vars.x",
+        "run.count && exists || !source",
+    ]
+    .map(|source| format!("{source}\n    {}", mistakes(source)));
+    insta::assert_snapshot!(wrong.join("\n"), @r##"
+    run.cuont > 3 && exist
+        LOAD 5: no property `cuont` (did you mean `count`?); LOAD 18: unknown name `exist` (did you mean `exists`?)
+    run["cuont"]
+        LOAD 5: no property `cuont` (did you mean `count`?)
+    run.get("cuont", 0)
+        LOAD 9: no property `cuont` (did you mean `count`?)
+    run.count.x
+        LOAD 11: a number has no property `x`
+    exists.x
+        LOAD 8: a boolean has no property `x`
+    files.path
+        LOAD 7: a list has no property `path` (each of its items may: `.pluck("path")`)
+    files.any(|f| f.age > 3)
+        LOAD 17: no property `age` (there are path, age_s, meta)
+    files.filter(|f| f.age_s > 3).map(|g| g.pth)
+        LOAD 41: no property `pth` (did you mean `path`?)
+    files[0].pth
+        LOAD 10: no property `pth` (did you mean `path`?)
+    files.last().pth
+        LOAD 14: no property `pth` (did you mean `path`?)
+    source.foo
+        LOAD 8: a text has no property `foo`
+    age_s[0]
+        LOAD 7: an integer has no items (`[…]` reads an item of a list or map)
+    exists && run.count
+        LOAD 11: a condition is needed here, and this is a number (compare it with something)
+    vars.x
+        LOAD 6: no property `x` (there are none)
+    run.count && exists || !source
+        LOAD 1: a condition is needed here, and this is a number (compare it with something); LOAD 25: a condition is needed here, and this is a text (compare it with something)
+    "##);
+}
+
+#[test]
+fn circles_among_lets_are_found() {
+    let engine = Engine::new();
+    let known = Known::default()
+        .with("a", None)
+        .with("b", None)
+        .with("c", None)
+        .with("x", None);
+    let expr = |source| Expr::compile(&engine, &marked(source), &known, &mut Vec::new()).unwrap();
+    let lets = |sources: &[(&str, &'static str)]| -> Vec<(String, Expr)> {
+        let named = sources
+            .iter()
+            .map(|(name, source)| ((*name).to_owned(), expr(*source)));
+        named.collect()
+    };
+    assert_eq!(
+        expr::cycle(&lets(&[("a", "b + x"), ("b", "x"), ("c", "a + b")])),
+        None
+    );
+    let circle = lets(&[("c", "x + b"), ("a", "c"), ("b", "[1].map(|x| a)")]);
+    let names = expr::cycle(&circle).unwrap();
+    assert_eq!(names, ["c", "b", "a", "c"]);
+    assert_eq!(expr::cycle(&lets(&[("a", "a")])).unwrap(), ["a", "a"]);
+    // should one get through, it ends all the same
+    let facts = Facts::new().with("x", 1);
+    let ground = ground();
+    let scope = Scope::new(&ground).facts(&facts).lets(&circle);
+    let fault = expr("a").value(&engine, &scope).unwrap_err();
+    assert_eq!(
+        fault.message,
+        "the `let` values use each other too deeply, or in a circle"
+    );
+}
+
+#[test]
+fn a_panic_leaves_no_names_behind() {
+    let ground = ground();
+    let facts = Facts::new().with("n", 1);
+    let engine = Engine::new();
+    let expr = Expr::compile(&engine, &marked("n"), &known(&facts), &mut Vec::new()).unwrap();
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let scope = Scope::new(&ground).facts(&facts);
+        let _entered = scope.enter(&expr);
+        panic!("while evaluating");
+    }));
+    assert!(unwound.is_err());
+    assert!(!frame::is_defined("n"));
+}
+
+#[test]
+fn scripts_calculate_strictly_too() {
+    let engine = Engine::new();
+    let run = |source: &str| {
+        let _entered = frame::enter(Moment::default(), &Arc::default(), 0);
+        engine.0.rhai.eval::<rhai::Dynamic>(source)
+    };
+    for refused in [
+        "let x = 1; x += \"a\"; x",
+        "let x = \"a\"; x += 1; x",
+        "let x = 1; x += 9223372036854775807; x",
+        "let x = 1; x -= true; x",
+        "let x = 1.0; x /= 0; x",
+        "let x = (); x *= 2; x",
+        "let x = #{}; x.a",
+        "if 1 < \"a\" { 1 } else { 2 }",
+        "let x = \"a\"; x -= \"a\"; x",
+        "sleep(1)",
+        "print(1)",
+        "eval(\"1\")",
+        "timestamp()",
+        "loop { }",
+        "fn f(x) { f(x + 1) } f(0)",
+    ] {
+        assert!(run(refused).is_err(), "{refused}");
+    }
+    let half = run("let x = 1; x /= 2; x").unwrap();
+    assert_eq!(half.as_float(), Ok(0.5));
+}
+
+#[test]
+fn every_function_of_the_table_can_be_called() {
+    let engine = Engine::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for function in functions::all() {
+        assert!(
+            seen.insert(function.name),
+            "`{}` stands twice",
+            function.name
+        );
+        assert!(function.least >= 1 && function.least <= function.most);
+        for count in function.least..=function.most {
+            let values = vec!["()"; count].join(", ");
+            let source = format!("{}({values})", function.name);
+            if let Err(error) = engine.0.rhai.eval::<rhai::Dynamic>(&source) {
+                let error = error.to_string();
+                assert!(!error.contains("Function not found"), "{source}: {error}");
+            }
+        }
+    }
 }

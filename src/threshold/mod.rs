@@ -2,11 +2,23 @@
 //!
 //! Patience is not here: whether a status counts is the core's business. Judging says what **this** look shows.
 
+mod keep;
+mod line;
+mod message;
+#[cfg(test)]
+mod tests;
+mod why;
+
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{facts::Facts, standing::Prior, status::Status, verdict::Verdict},
-    script::{Engine, Expr, Ground, Template, TemplateTree},
+    model::{
+        facts::Facts,
+        standing::Prior,
+        status::Status,
+        verdict::{Latch, Publication, Verdict, Why},
+    },
+    script::{Engine, Expr, Fault, Ground, Scope, Template, TemplateTree},
 };
 
 /// A check's compiled threshold and all that goes with it.
@@ -105,12 +117,135 @@ pub fn judge(
     ground: &Ground,
     asked: Asked<'_>,
 ) -> Verdict {
-    let _ = (engine, judging, prior, ground, asked);
-    match looked {
-        Ok(facts) => Verdict {
-            facts,
-            ..Verdict::bare(Status::Ok, "")
-        },
-        Err(error) => Verdict::unknown(error),
+    let (facts, failed) = match looked {
+        Ok(facts) => (facts, None),
+        Err(error) => (Facts::new(), Some(error)),
+    };
+    let kept = keep::before(judging, prior);
+    let late = |name: &str| match name {
+        "prev" => Some(previous(prior)),
+        "kept" => Some(Value::Object(kept.clone())),
+        _ => None,
+    };
+    let mut scope = Scope::new(ground)
+        .facts(&facts)
+        .lets(&judging.lets)
+        .late(&late);
+    let mut decided = match failed {
+        Some(error) => Decided::unseen(judging, error, prior.latch),
+        None => line::decide(engine, judging, &scope, prior.latch),
+    };
+    scope.bind("status", Value::from(decided.status.word()));
+    let message = message::message(engine, &judging.messages, &scope, &decided);
+    let new_kept = keep::after(engine, judging, asked, &kept, &scope, &mut decided);
+    let publish = publish(
+        engine,
+        judging,
+        asked,
+        new_kept.as_ref().unwrap_or(&kept),
+        &mut scope,
+        &mut decided,
+    );
+    let proven = asked.until.map(|until| match until.truth(engine, &scope) {
+        Ok(proven) => proven,
+        Err(fault) => {
+            decided.note("until", &fault);
+            false
+        }
+    });
+    Verdict {
+        status: decided.status,
+        message,
+        skipped: false,
+        no_data: decided.no_data,
+        error: decided.error,
+        why: decided.why,
+        lets: scope.computed(),
+        kept: new_kept,
+        latch: decided.latch,
+        proven,
+        publish,
+        duration_ms: 0.0,
+        facts,
     }
+}
+
+/// What was decided, before it is told.
+struct Decided {
+    status: Status,
+    no_data: bool,
+    error: Option<String>,
+    why: Option<Why>,
+    latch: Latch,
+    /// What the message says when the rule says nothing, or nothing that can be said.
+    plain: String,
+}
+
+impl Decided {
+    /// The probe could not look.
+    fn unseen(judging: &Judging, error: String, latch: Latch) -> Decided {
+        Decided {
+            status: judging.on_error.probe,
+            no_data: false,
+            plain: error.clone(),
+            error: Some(error),
+            why: None,
+            latch,
+        }
+    }
+
+    /// Something besides the status could not be computed: said, unless something worse was.
+    fn note(&mut self, what: &str, fault: &Fault) {
+        self.error.get_or_insert_with(|| explain(what, fault));
+    }
+}
+
+/// A fault with its place: ``critical: no property `bse` (rules/a.yaml:3:14)``.
+fn explain(what: &str, fault: &Fault) -> String {
+    match fault.place.file.is_empty() {
+        true => format!("{what}: {fault}"),
+        false => format!("{what}: {fault} ({})", fault.place),
+    }
+}
+
+/// The look before: `prev.status` is `()` when there was none.
+fn previous(prior: &Prior) -> Value {
+    let mut previous = Map::new();
+    let status = prior.status.map(Status::word);
+    previous.insert("status".to_owned(), status.into());
+    previous.insert("let".to_owned(), Value::Object(prior.lets.clone()));
+    Value::Object(previous)
+}
+
+/// What is to be merged into a file. A key that cannot be computed is left out, so that the others get there.
+fn publish(
+    engine: &Engine,
+    judging: &Judging,
+    asked: Asked<'_>,
+    kept: &Map<String, Value>,
+    scope: &mut Scope<'_>,
+    decided: &mut Decided,
+) -> Option<Publication> {
+    let publish = judging.publish.as_ref()?;
+    scope.bind("kept", Value::Object(kept.clone()));
+    if let Some(ledger) = asked.ledger {
+        scope.bind("ledger", ledger.clone());
+    }
+    let file = match publish.file.render(engine, scope) {
+        Ok(file) => file,
+        Err(fault) => {
+            decided.note("publish", &fault);
+            return None;
+        }
+    };
+    let mut set = Map::new();
+    for (key, value) in &publish.set {
+        match value.render(engine, scope) {
+            Ok(value) => {
+                set.insert(key.clone(), value);
+            }
+            Err(fault) => decided.note(&format!("publish {key}"), &fault),
+        }
+    }
+    Some(Publication { file, set })
 }

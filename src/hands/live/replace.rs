@@ -350,36 +350,35 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_saw_the_same_file_one_changes_it() {
+    fn of_many_that_saw_the_same_file_one_changes_it() {
         let world = World::new();
-        world.put("data/x", "old");
-        let effects: Vec<Effect> = (0..4)
-            .map(|nth| {
-                world.ready(
-                    "write_file",
-                    json!({"file": "data/x", "body": format!("new {nth}")}),
-                )
-            })
-            .collect();
-        let gate = Barrier::new(effects.len());
-        let done: Vec<bool> = std::thread::scope(|scope| {
-            let threads: Vec<_> = effects
-                .iter()
-                .map(|effect| {
-                    scope.spawn(|| {
-                        gate.wait();
-                        world.commit(effect).is_ok()
-                    })
+        for _ in 0..30 {
+            world.put("data/x", "old");
+            let effects: Vec<Effect> = (0..4)
+                .map(|nth| {
+                    let args = json!({"file": "data/x", "body": format!("new {nth}")});
+                    world.ready("write_file", args)
                 })
                 .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
-                .collect()
-        });
-        assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
-        let winner = done.iter().position(|done| *done).expect("one");
-        assert_eq!(world.text("data/x"), format!("new {winner}"));
-        assert_eq!(names(&world), ["x"]);
+            let gate = Barrier::new(effects.len());
+            let race = &|effect: &Effect| {
+                gate.wait();
+                world.commit(effect).is_ok()
+            };
+            let done: Vec<bool> = std::thread::scope(|scope| {
+                let threads: Vec<_> = effects
+                    .iter()
+                    .map(|effect| scope.spawn(move || race(effect)))
+                    .collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().expect("no panic"))
+                    .collect()
+            });
+            assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
+            let winner = done.iter().position(|done| *done).expect("one");
+            assert_eq!(world.text("data/x"), format!("new {winner}"));
+            assert_eq!(names(&world), ["x"]);
+        }
     }
 }

@@ -68,22 +68,19 @@ pub(in crate::script) fn property(value: &Dynamic, name: &ImmutableString) -> Ou
 }
 
 fn absent(value: &Dynamic, name: &str) -> String {
-    let function = match super::find(name) {
-        Some(function) if function.least == 1 => format!("; did you mean `{name}()`?"),
-        _ => String::new(),
+    let function = match super::is_reading(name) {
+        true => format!("; did you mean `{name}()`?"),
+        false => String::new(),
     };
-    match Kind::of(value) {
-        Kind::Map => {
-            let keys = keys(value);
-            match (meant(name, keys.iter().map(String::as_str)), &keys[..]) {
-                _ if !function.is_empty() => format!("no property `{name}`{function}"),
-                (_, []) => format!("no property `{name}`; the map is empty"),
-                (None | Some(_), keys) => {
-                    format!("no property `{name}`; there are {}", listing(keys))
-                }
-            }
-        }
-        _ => format!("{} has no property `{name}`{function}", describe(value)),
+    if Kind::of(value) != Kind::Map {
+        return format!("{} has no property `{name}`{function}", describe(value));
+    }
+    let keys = keys(value);
+    let is_slip = meant(name, keys.iter().map(String::as_str)).is_some();
+    match &keys[..] {
+        _ if !function.is_empty() && !is_slip => format!("no property `{name}`{function}"),
+        [] => format!("no property `{name}`; the map is empty"),
+        keys => format!("no property `{name}`; there are {}", listing(keys)),
     }
 }
 

@@ -52,6 +52,13 @@ pub fn find(name: &str) -> Option<&'static Function> {
     all().find(|function| function.name == name)
 }
 
+/// Whether this is a function of lists or maps that may stand without values: what somebody may have meant who wrote
+/// `doc.keys`.
+pub(super) fn is_reading(name: &str) -> bool {
+    let mut functions = lists::FUNCTIONS.iter().chain(maps::FUNCTIONS);
+    functions.any(|function| function.name == name && function.least == 1)
+}
+
 /// The call of a function.
 pub(super) struct Call<'a> {
     pub engine: &'a Engine,

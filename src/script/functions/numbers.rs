@@ -43,7 +43,7 @@ fn finite(number: f64) -> Outcome<Dynamic> {
 /// An integer, when it fits one.
 fn integer(number: f64) -> Outcome<Dynamic> {
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-    if number >= -BEYOND && number < BEYOND {
+    if (-BEYOND..BEYOND).contains(&number) {
         return Ok(Dynamic::from_int(number as i64));
     }
     refuse("the result is too large for an integer")

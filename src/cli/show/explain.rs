@@ -1,0 +1,393 @@
+//! `explain`: the last verdict as a tree, from what decided down to what it saw; then what holds the repair.
+//!
+//! The engine gives one JSON object:
+//! `{check, about, rule: {file, line}, status, message, since, verdict: {status, message, why: {line, expression, saw},
+//! let, facts, error, …} | null, remediation: {held_by, until, attempt, guard, budget, …} | null}`, where `status` is
+//! the one that counts and `verdict` that of the last look; `guard` and `budget` are the model's own. A node of
+//! `verdict.thresholds` may carry its `value` and `parts`. Whatever is absent is not shown.
+
+use serde_json::{Map, Value};
+
+use super::{Style, Tone, answer::held, text, time};
+use crate::{
+    guard::{Request, Ruling, decide},
+    model::{
+        moment::Moment,
+        outline::Guard,
+        standing::{Budget, Pause},
+        status::Status,
+    },
+};
+
+/// Longest value shown.
+const LONG: usize = 72;
+/// So many facts are shown; `--json` has all.
+const MOST: usize = 24;
+
+/// A line with what it rests on.
+#[derive(Debug, Default)]
+struct Branch {
+    text: String,
+    below: Vec<Branch>,
+}
+
+impl Branch {
+    fn leaf(text: impl Into<String>) -> Branch {
+        Branch::of(text, Vec::new())
+    }
+
+    fn of(text: impl Into<String>, below: Vec<Branch>) -> Branch {
+        Branch {
+            text: text.into(),
+            below,
+        }
+    }
+}
+
+pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
+    let mut shown = head(explanation, now, style);
+    let verdict = explanation.get("verdict").unwrap_or(&Value::Null);
+    let mut branches: Vec<Branch> = look(explanation, verdict, style).into_iter().collect();
+    branches.extend(reasons(verdict, style));
+    branches.extend(values(verdict, "let", style));
+    branches.extend(values(verdict, "facts", style));
+    branches.extend(remediation(explanation, now, style));
+    grow(&branches, "", style, &mut shown);
+    shown
+}
+
+fn grow(branches: &[Branch], stem: &str, style: &Style, shown: &mut String) {
+    for (index, branch) in branches.iter().enumerate() {
+        let last = index + 1 == branches.len();
+        let (fork, on) = if last {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
+        shown.push_str(&style.dim(&format!("{stem}{fork}")));
+        shown.push_str(&branch.text);
+        shown.push('\n');
+        grow(&branch.below, &format!("{stem}{on}"), style, shown);
+    }
+}
+
+fn head(explanation: &Value, now: Moment, style: &Style) -> String {
+    let name = style.strong(&word(explanation, "check").unwrap_or_default());
+    let status = status(explanation.get("status"), style);
+    let since = moment(explanation.get("since"))
+        .map(|since| format!("  since {}", style.zone.relative(since, now)))
+        .unwrap_or_default();
+    let mut shown = format!("{name}  {status}{}\n", style.dim(&since));
+    for line in [
+        word(explanation, "message"),
+        word(explanation, "about").map(|about| style.dim(&about)),
+    ] {
+        if let Some(line) = line.filter(|line| !line.is_empty()) {
+            shown.push_str(&line);
+            shown.push('\n');
+        }
+    }
+    if let Some(rule) = explanation.get("rule").filter(|rule| rule.is_object()) {
+        let file = word(rule, "file").unwrap_or_default();
+        let line = rule.get("line").and_then(Value::as_u64).unwrap_or(0);
+        let place = style.paint(Tone::Place, &format!("{file}:{line}"));
+        shown.push_str(&format!("{place}\n"));
+    }
+    shown
+}
+
+fn status(value: Option<&Value>, style: &Style) -> String {
+    let word = value.and_then(Value::as_str).unwrap_or_default();
+    match Status::from_word(&word.to_lowercase()) {
+        Some(status) => style.status(status),
+        None => text::clean(word),
+    }
+}
+
+/// The verdict of the last look, where it is not the one that counts (patience).
+fn look(explanation: &Value, verdict: &Value, style: &Style) -> Option<Branch> {
+    let seen = verdict.get("status")?;
+    if Some(seen) == explanation.get("status") {
+        return None;
+    }
+    let message = word(verdict, "message").unwrap_or_default();
+    let last = format!("last look  {}  {message}", status(Some(seen), style));
+    Some(Branch::leaf(last))
+}
+
+/// The error, the expression that decided, and the threshold lines.
+fn reasons(verdict: &Value, style: &Style) -> Vec<Branch> {
+    let mut branches = Vec::new();
+    if let Some(error) = word(verdict, "error").filter(|error| !error.is_empty()) {
+        branches.push(Branch::leaf(
+            style.paint(Tone::Unknown, &format!("error: {error}")),
+        ));
+    }
+    if let Some(why) = verdict.get("why").filter(|why| why.is_object()) {
+        branches.push(expression(why, true, style));
+    }
+    let lines = verdict.get("thresholds").and_then(Value::as_array);
+    let decided = verdict.pointer("/why/line");
+    for line in lines.into_iter().flatten() {
+        if line.get("line") != decided || decided.is_none() {
+            branches.push(expression(line, false, style));
+        }
+    }
+    branches
+}
+
+/// One expression: its line, its text, its value, and below it what it saw and its parts.
+fn expression(node: &Value, decided: bool, style: &Style) -> Branch {
+    let line = word(node, "line")
+        .map(|line| format!("{}  ", style.paint(tone_of_line(&line, decided), &line)))
+        .unwrap_or_default();
+    let value = node
+        .get("value")
+        .map(|value| format!("  {} {}", style.dim("="), text::value(value, LONG)))
+        .unwrap_or_default();
+    let said = word(node, "expression").unwrap_or_default();
+    let parts = node.get("parts").and_then(Value::as_array);
+    let mut below: Vec<Branch> = parts
+        .into_iter()
+        .flatten()
+        .map(|part| expression(part, false, style))
+        .collect();
+    if let Some(Value::Object(saw)) = node.get("saw") {
+        below.extend(pairs(saw, style));
+    }
+    Branch::of(format!("{line}{said}{value}"), below)
+}
+
+fn tone_of_line(line: &str, decided: bool) -> Tone {
+    match line {
+        _ if !decided => Tone::Dim,
+        "critical" => Tone::Bad,
+        "warning" => Tone::Warning,
+        _ => Tone::Strong,
+    }
+}
+
+fn values(verdict: &Value, key: &str, style: &Style) -> Option<Branch> {
+    let map = verdict.get(key)?.as_object()?;
+    (!map.is_empty()).then(|| Branch::of(style.strong(key), pairs(map, style)))
+}
+
+fn pairs(map: &Map<String, Value>, style: &Style) -> Vec<Branch> {
+    let mut branches: Vec<Branch> = map
+        .iter()
+        .take(MOST)
+        .map(|(name, value)| {
+            let value = text::value(value, LONG);
+            Branch::leaf(format!("{} {} {value}", text::clean(name), style.dim("=")))
+        })
+        .collect();
+    if map.len() > MOST {
+        let more = format!("… {} more (all with --json)", map.len() - MOST);
+        branches.push(Branch::leaf(style.dim(&more)));
+    }
+    branches
+}
+
+fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch> {
+    let told = explanation.get("remediation").filter(|it| it.is_object());
+    let Some(told) = told else {
+        return Some(Branch::leaf(style.dim("no remediation")));
+    };
+    let budget: Option<Budget> = part(told, "budget");
+    let guard: Option<Guard> = part(told, "guard");
+    let pause: Option<Pause> = part(told, "pause");
+    let mut below = Vec::new();
+    if let Some(by) = word(told, "held_by") {
+        let until = moment(told.get("until"));
+        below.push(Branch::leaf(held(&by, until, now, style)));
+    }
+    if let Some(attempt) = told.get("attempt").and_then(Value::as_u64) {
+        let phase = word(told, "phase").unwrap_or_else(|| "open".to_owned());
+        let open = format!("attempt {attempt} {phase}");
+        below.push(Branch::leaf(style.paint(Tone::Place, &open)));
+    }
+    if let Some(budget) = &budget {
+        below.extend(spent(budget, guard.as_ref(), now, style));
+    }
+    if let (Some(budget), Some(guard)) = (&budget, &guard) {
+        let next = next_possible(budget, guard, pause.as_ref(), now);
+        below.push(Branch::leaf(match next {
+            Some(at) if at <= now => "a repair may start now".to_owned(),
+            Some(at) => format!(
+                "a repair may start again at {}",
+                style.zone.relative(at, now)
+            ),
+            None => "no repair may start until a person resumes".to_owned(),
+        }));
+    }
+    if below.is_empty() {
+        below.push(Branch::leaf(style.dim("nothing holds it")));
+    }
+    Some(Branch::of(style.strong("remediation"), below))
+}
+
+fn spent(budget: &Budget, guard: Option<&Guard>, now: Moment, style: &Style) -> Vec<Branch> {
+    let mut said = Vec::new();
+    if let Some(guard) = guard {
+        let edge = now.minus(guard.window);
+        let inside = budget.begun.iter().filter(|at| **at > edge).count();
+        let window = time::span(guard.window);
+        said.push(format!("spent {inside} of {} in {window}", guard.limit));
+    }
+    if budget.rung > 0 {
+        said.push(format!("comes to rung {} next", budget.rung + 1));
+    }
+    if budget.unverified > 0 {
+        let number = text::count(budget.unverified as usize, "repair");
+        said.push(format!("{number} in a row did not help"));
+    }
+    if let Some(at) = budget.quarantined {
+        said.push(format!(
+            "quarantined since {}",
+            style.zone.relative(at, now)
+        ));
+    }
+    said.into_iter().map(Branch::leaf).collect()
+}
+
+/// When all guards would let a first rung go, as far as they can tell; `None` if only a person can.
+fn next_possible(
+    budget: &Budget,
+    guard: &Guard,
+    pause: Option<&Pause>,
+    now: Moment,
+) -> Option<Moment> {
+    let mut at = now;
+    // Every guard holds at most once on the way.
+    for _ in 0..8 {
+        let ruling = decide(Request {
+            now: at,
+            guard,
+            budget,
+            pause,
+            in_flight: false,
+            rung: budget.rung,
+            jumped: None,
+        });
+        match ruling {
+            Ruling::Go { .. } => return Some(at),
+            Ruling::Held { until, .. } => at = until.filter(|until| *until > at)?,
+        }
+    }
+    None
+}
+
+fn part<T: serde::de::DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
+    serde_json::from_value(value.get(key)?.clone()).ok()
+}
+
+fn word(value: &Value, key: &str) -> Option<String> {
+    value.get(key)?.as_str().map(text::clean)
+}
+
+fn moment(value: Option<&Value>) -> Option<Moment> {
+    Moment::from_number(value?.as_f64()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Moment = Moment(1_767_717_000_000);
+
+    fn sample() -> Value {
+        let budget = Budget {
+            begun: vec![Moment(NOW.0 - 900_000), Moment(NOW.0 - 60_000)],
+            rested: Some(Moment(NOW.0 - 60_000)),
+            unverified: 1,
+            failed: Some(Moment(NOW.0 - 60_000)),
+            ..Budget::default()
+        };
+        json!({
+            "check": "weights_file",
+            "about": "The composite weights exist.",
+            "status": "WARNING",
+            "message": "Weights file missing",
+            "since": NOW.seconds() - 600.0,
+            "verdict": {
+                "status": "OK",
+                "message": "Weights file exists",
+                "why": {
+                    "line": "warning",
+                    "expression": "missing || len == 0",
+                    "saw": {"missing": true, "len": 0},
+                },
+                "thresholds": [
+                    {"line": "critical", "expression": "exists && !valid", "value": false,
+                     "parts": [{"expression": "exists", "value": false}]},
+                    {"line": "warning", "expression": "missing || len == 0", "value": true},
+                ],
+                "let": {},
+                "facts": {"exists": false, "doc": null, "records": [1, 2, 3, 4]},
+            },
+            "remediation": {
+                "held_by": "cooldown",
+                "until": NOW.seconds() + 540.0,
+                "budget": budget,
+                "guard": Guard::default(),
+            },
+            "rule": {"file": "critical.yaml", "line": 12},
+        })
+    }
+
+    #[test]
+    fn a_verdict_is_a_tree_down_to_what_it_saw() {
+        insta::assert_snapshot!(explain(&sample(), NOW, &Style::plain()), @r#"
+        weights_file  WARNING  since 16:20:00 (10 min ago)
+        Weights file missing
+        The composite weights exist.
+        critical.yaml:12
+        ├─ last look  OK  Weights file exists
+        ├─ warning  missing || len == 0
+        │  ├─ missing = true
+        │  └─ len = 0
+        ├─ critical  exists && !valid  = false
+        │  └─ exists  = false
+        ├─ facts
+        │  ├─ exists = false
+        │  ├─ doc = null
+        │  └─ records = [1,2,3,4]
+        └─ remediation
+           ├─ held by cooldown until 16:39:00 (in 9 min)
+           ├─ spent 2 of 3 in 1 h
+           ├─ 1 repair in a row did not help
+           └─ a repair may start again at 16:39:00 (in 9 min)
+        "#);
+    }
+
+    #[test]
+    fn little_is_enough() {
+        let value = json!({"check": "x", "status": "UNKNOWN", "message": "", "verdict": {"status": "UNKNOWN", "error": "no answer within 10s"}});
+        insta::assert_snapshot!(explain(&value, NOW, &Style::plain()), @r#"
+        x  UNKNOWN
+        ├─ error: no answer within 10s
+        └─ no remediation
+        "#);
+    }
+
+    #[test]
+    fn the_next_time_passes_every_guard() {
+        let guard = Guard::default();
+        let next = |budget: &Budget| next_possible(budget, &guard, None, NOW);
+        assert_eq!(next(&Budget::default()), Some(NOW));
+        let full = Budget {
+            begun: vec![NOW, NOW, NOW],
+            rested: Some(NOW),
+            ..Budget::default()
+        };
+        assert_eq!(next(&full), Some(NOW.plus(guard.window)));
+        let pause = Pause {
+            at: NOW,
+            by: String::new(),
+            reason: String::new(),
+            until: None,
+        };
+        assert_eq!(next_possible(&full, &guard, Some(&pause), NOW), None);
+    }
+}

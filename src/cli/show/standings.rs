@@ -1,0 +1,189 @@
+//! `status`: how everything stands, and why if something is unusual.
+
+use super::{Style, Tone, answer::counts, news::because, table::table, text, time};
+use crate::{
+    engine::handle::{StandingAnswer, StatusAnswer},
+    model::moment::Moment,
+};
+
+/// `asleep`: no engine runs, this is what the last one remembered.
+pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
+    let now = Moment::from_seconds(status.now);
+    let mut shown = String::new();
+    if asleep {
+        shown.push_str(&style.paint(
+            Tone::Warning,
+            "No engine is running here: this is what the last one remembered.",
+        ));
+        shown.push_str("\n\n");
+    }
+    if let Some(pause) = &status.paused {
+        let until = pause
+            .until
+            .map(|until| format!(" until {}", style.zone.relative(until, now)))
+            .unwrap_or_default();
+        let since = style.zone.relative(pause.at, now);
+        let said = format!(
+            "PAUSED since {since}{until}: no repair starts{}",
+            because(&pause.by, &pause.reason)
+        );
+        shown.push_str(&style.paint(Tone::Warning, &said));
+        shown.push_str("\n\n");
+    }
+    let rows: Vec<Vec<String>> = status
+        .checks
+        .iter()
+        .map(|check| row(check, now, style))
+        .collect();
+    shown.push_str(&table(&rows, &[], style));
+    shown.push_str(&footer(status, style));
+    shown
+}
+
+fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
+    let since = Moment::from_seconds(check.since);
+    let mut said = text::clean(&check.message);
+    if let Some(by) = &check.held_by {
+        let by = text::clean(by).replace('_', " ");
+        said.push_str(&style.paint(Tone::Warning, &format!("  held by {by}")));
+    }
+    if let Some((attempt, phase)) = &check.attempt {
+        let open = format!("  attempt {attempt} {}", text::clean(phase));
+        said.push_str(&style.paint(Tone::Place, &open));
+    }
+    let age = match check.looked {
+        Some(_) => style.dim(&format!("for {}", time::span(now.since(since)))),
+        None => style.dim("unseen"),
+    };
+    vec![
+        style.status(check.status),
+        style.strong(&text::clean(&check.name)),
+        age,
+        said,
+    ]
+}
+
+fn footer(status: &StatusAnswer, style: &Style) -> String {
+    let generation = style.dim(&format!("generation {}", text::clean(&status.generation)));
+    let all = counts(status.checks.iter().map(|check| check.status), style);
+    let mut shown = format!("\n{all}  {generation}\n");
+    if status.missed_slots > 0 {
+        let missed = text::count(status.missed_slots as usize, "slot");
+        shown.push_str(&style.paint(Tone::Warning, &format!("{missed} missed\n")));
+    }
+    if let Some(store) = &status.store {
+        let said = format!("store: {}\n", text::clean(store));
+        shown.push_str(&style.paint(Tone::Warning, &said));
+    }
+    if let Some(complaints) = &status.complaints_text {
+        shown.push_str(&style.paint(
+            Tone::Bad,
+            "\nThe rules on disk were refused; the last good ones keep running:\n",
+        ));
+        shown.push_str(&lines(complaints));
+    } else if !status.complaints.is_empty() {
+        let number = text::count(status.complaints.len(), "mistake");
+        let said = format!(
+            "\nThe rules on disk were refused ({number}); the last good ones keep running.\n"
+        );
+        shown.push_str(&style.paint(Tone::Bad, &said));
+    }
+    shown
+}
+
+/// Several lines from outside, each cleaned.
+pub fn lines(text: &str) -> String {
+    text.lines().map(|line| text::clean(line) + "\n").collect()
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+    use crate::model::{standing::Pause, status::Status};
+
+    pub fn answer() -> StatusAnswer {
+        let now = 1_767_717_000.0;
+        let check = |name: &str, status, message: &str, age: f64| StandingAnswer {
+            name: name.to_owned(),
+            status,
+            message: message.to_owned(),
+            since: now - age,
+            looked: Some(now - 3.0),
+            looks: 9,
+            held_by: None,
+            attempt: None,
+        };
+        let mut lock = check(
+            "cache_lock",
+            Status::Critical,
+            "Lock is held for 412 s",
+            131.0,
+        );
+        lock.held_by = Some("in_flight".to_owned());
+        lock.attempt = Some((14, "verifying".to_owned()));
+        let mut fresh = check("zero_trades", Status::Unknown, "not looked at yet", 0.0);
+        fresh.looked = None;
+        StatusAnswer {
+            generation: "0a1b2c3d4e5f".to_owned(),
+            now,
+            overall: Status::Critical,
+            paused: Some(Pause {
+                at: Moment::from_seconds(now - 600.0),
+                by: "ann".to_owned(),
+                reason: "deploy".to_owned(),
+                until: None,
+            }),
+            checks: vec![
+                lock,
+                check(
+                    "weights_file",
+                    Status::Ok,
+                    "Weights file exists with 21 entries",
+                    7_300.0,
+                ),
+                fresh,
+            ],
+            complaints: vec![],
+            complaints_text: None,
+            missed_slots: 2,
+            store: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unusual_stands_out() {
+        let mut answer = samples::answer();
+        insta::assert_snapshot!(status(&answer, false, &Style::plain()), @r#"
+        PAUSED since 16:20:00 (10 min ago): no repair starts (by ann: deploy)
+
+        CRITICAL  cache_lock    for 2 min 11 s  Lock is held for 412 s  held by in flight  attempt 14 verifying
+        OK        weights_file  for 2 h 1 min   Weights file exists with 21 entries
+        UNKNOWN   zero_trades   unseen          not looked at yet
+
+        3 checks: 1 OK, 1 CRITICAL, 1 UNKNOWN  generation 0a1b2c3d4e5f
+        2 slots missed
+        "#);
+        answer.paused = None;
+        answer.checks.clear();
+        answer.missed_slots = 0;
+        answer.store = Some("a corrupt store was set aside".to_owned());
+        answer.complaints_text =
+            Some("error[unknown-key]: \u{1b}[31mno\n  critical.yaml:3:3\n".to_owned());
+        insta::assert_snapshot!(status(&answer, true, &Style::plain()), @r#"
+        No engine is running here: this is what the last one remembered.
+
+
+        0 checks  generation 0a1b2c3d4e5f
+        store: a corrupt store was set aside
+
+        The rules on disk were refused; the last good ones keep running:
+        error[unknown-key]: \u{1b}[31mno
+          critical.yaml:3:3
+        "#);
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading `homeostat.yaml` at the root, by the same safe YAML as rules.
+
+use std::{io, path::Path, sync::Arc};
+
+use super::{
+    complaint::{Complaint, Severity},
+    sources, yaml,
+};
+use crate::{
+    model::{
+        node::{self, Tree},
+        text::{Mistake, Place},
+    },
+    permission::Settings,
+};
+
+/// The name of the file.
+pub const FILE: &str = "homeostat.yaml";
+
+/// The settings of a root. A missing or empty file means the defaults; all that is wrong in it is told at once.
+pub fn load(root: &Path) -> Result<Settings, Vec<Complaint>> {
+    let bytes = match std::fs::read(root.join(FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
+        Err(error) => {
+            let message = format!("could not read {FILE}: {error}");
+            return Err(vec![sources::about_file(
+                FILE.to_owned(),
+                "unreadable",
+                message,
+            )]);
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&text),
+        Err(_) => Err(vec![sources::about_file(
+            FILE.to_owned(),
+            "not-utf8",
+            format!("{FILE} is not UTF-8"),
+        )]),
+    }
+}
+
+/// The same from its text.
+pub fn parse(text: &str) -> Result<Settings, Vec<Complaint>> {
+    let source: Arc<str> = text.into();
+    let complain = |mistakes: Vec<Mistake>| {
+        let complaint = |mistake| Complaint {
+            severity: Severity::Error,
+            mistake,
+            rule: None,
+            source: source.clone(),
+        };
+        mistakes.into_iter().map(complaint).collect::<Vec<_>>()
+    };
+    let node = yaml::parse(&FILE.into(), text).map_err(&complain)?;
+    if matches!(node.tree, Tree::Null) {
+        return Ok(Settings::default());
+    }
+    let mut mistakes = Vec::new();
+    let settings: Option<Settings> = node::decode(&node, &mut mistakes);
+    if let Some(settings) = settings {
+        check(&settings, &node, &mut mistakes);
+        if mistakes.is_empty() {
+            return Ok(settings);
+        }
+    }
+    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    Err(complain(mistakes))
+}
+
+/// What serde cannot see: an address to listen on, names of variables.
+fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
+    let place = |key: &str| -> Place {
+        let found = node.get(key).unwrap_or(node);
+        found.place.clone()
+    };
+    if settings.listen.parse::<std::net::SocketAddr>().is_err() {
+        mistakes.push(
+            Mistake::new(
+                "bad-value",
+                format!("`{}` is no address to listen on", settings.listen),
+                place("listen"),
+            )
+            .help("write 127.0.0.1:8484"),
+        );
+    }
+    let items = node.get("env").map(node::Node::items).unwrap_or_default();
+    for (name, item) in settings.env.iter().zip(items) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty()
+            || !name.chars().all(fits)
+            || name.starts_with(|c: char| c.is_ascii_digit())
+        {
+            mistakes.push(
+                Mistake::new(
+                    "bad-name",
+                    format!("`{name}` is no name of a variable"),
+                    item.place.clone(),
+                )
+                .help("list the names, not the values: env: [API_KEY]"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        let complaints = parse(text).expect_err("refused");
+        complaints
+            .iter()
+            .map(|one| {
+                let place = &one.mistake.place;
+                format!("{} {}:{}", one.mistake.code, place.line, place.column)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_key_has_a_default() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let missing = load(dir.path()).expect("defaults");
+        assert_eq!(missing.listen, "127.0.0.1:8484");
+        std::fs::write(dir.path().join(FILE), "# nothing\n").expect("written");
+        assert!(load(dir.path()).expect("defaults").env.is_empty());
+        std::fs::write(dir.path().join(FILE), b"env: [\xff]\n").expect("written");
+        assert!(load(dir.path()).is_err());
+    }
+
+    #[test]
+    fn reads_what_the_design_shows() {
+        let settings = parse(
+            "listen: 127.0.0.1:8484\nenv: [ALPACA_KEY, ALPACA_API_KEY]   # names\nallow:\n  run: [ \"/usr/bin/systemctl restart trading-bot\", \"/opt/bot/bin/reset *\" ]\n  reach: [ \"paper-api.example.net:443\" ]\n  read: [ /proc/loadavg ]\nkeep: { history: 90d, facts: 30d, journal: 64 MiB x 4 }\n",
+        )
+        .expect("fine");
+        assert_eq!(settings.allow.run.len(), 2);
+        assert_eq!(settings.keep.journal.files, 4);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_its_place() {
+        assert_eq!(
+            told("listn: x\nenv: [A-B]\nkeep:\n  history: soon\n  journal: 64\n"),
+            ["unknown-key 1:1", "bad-value 4:12", "wrong-type 5:12"]
+        );
+        assert_eq!(
+            told("listen: here\nenv: [A, 'B=c']\n"),
+            ["bad-value 1:9", "bad-name 2:10"]
+        );
+        assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What the tests of the real engine share: a root of its own, and waiting for a state with a bound.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod faults;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use homeostat::{
+    clock::{self, Stopwatch, SystemClock},
+    engine::live::{self, Live, Options, StartError},
+};
+use serde_json::Value;
+
+/// A root in a temporary directory.
+pub struct Root {
+    dir: tempfile::TempDir,
+}
+
+impl Root {
+    pub fn new() -> Root {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for name in ["rules", "data", "state", "logs"] {
+            fs::create_dir(dir.path().join(name)).expect("a directory");
+        }
+        Root { dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn at(&self, file: &str) -> PathBuf {
+        self.path().join(file)
+    }
+
+    pub fn put(&self, file: &str, text: &str) {
+        let path = self.at(file);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+
+    pub fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.at(file)).unwrap_or_default()
+    }
+
+    /// The complete lines of a journal.
+    pub fn lines(&self, file: &str) -> Vec<Value> {
+        let text = self.text(file);
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect()
+    }
+
+    pub fn options(&self) -> Options {
+        Options {
+            root: self.path().to_owned(),
+            rules: self.at("rules"),
+            set: BTreeMap::new(),
+            watch: true,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    pub async fn start(&self) -> Result<Live, StartError> {
+        live::start(self.options()).await
+    }
+}
+
+/// Waits until something is there, at most `bound`. The only waiting that tests do.
+pub async fn until<T>(bound: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let watch = Stopwatch::new();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            watch.elapsed() < bound,
+            "waited {bound:?} in vain for {what}"
+        );
+        clock::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub const SOON: Duration = Duration::from_secs(20);
