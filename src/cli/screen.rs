@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     outcome::Failure,
@@ -75,6 +76,25 @@ impl Screen {
             true => self.value(value),
             false => self.print(&text(&self.style)),
         }
+    }
+
+    /// Logs go to standard error; `HOMEOSTAT_LOG` says how much of them.
+    pub fn log(&self) {
+        let filter = std::env::var("HOMEOSTAT_LOG").unwrap_or_else(|_| "warn".to_owned());
+        let started = tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_ansi(self.errors.colour)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_target(false)
+            .try_init();
+        if let Err(error) = started {
+            self.warn(&format!("could not start logging: {error}"));
+        }
+    }
+
+    /// Something longer beside the output.
+    pub fn aside(&self, text: impl FnOnce(&Style) -> String) {
+        write(&mut io::stderr().lock(), &text(&self.errors));
     }
 
     /// A remark beside the output.

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -70,6 +71,36 @@ pub async fn run(
     answer
         .await
         .map_err(|_| StartError::Refused("the dry run ended early".to_owned()))
+}
+
+/// The verdict of a fresh look with its reasons, and what would hold the repair; `None` if there is no such check.
+pub async fn explain(options: Options, name: Name) -> Result<Option<Value>, StartError> {
+    let (parts, core) = prepare(&options, None)?;
+    let (news, _) = broadcast::channel(16);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let driver = Driver::new(parts, core, news, (sender.clone(), receiver));
+    tokio::spawn(driver.run(Vec::new(), Vec::new()));
+    let early = || StartError::Refused("the dry run ended early".to_owned());
+    let send = |request| {
+        sender
+            .send(Message::Request(request))
+            .map_err(|_| early())
+    };
+    let (reply, looked) = oneshot::channel();
+    send(Request::Check {
+        names: vec![name.clone()],
+        fix: false,
+        wait: PATIENCE,
+        reply,
+    })?;
+    looked.await.map_err(|_| early())?;
+    let (reply, explained) = oneshot::channel();
+    send(Request::Explain { name, reply })?;
+    let explanation = explained.await.map_err(|_| early())?;
+    let (reply, stopped) = oneshot::channel();
+    send(Request::Stop(reply))?;
+    let _ = stopped.await; // it ends either way
+    Ok(explanation)
 }
 
 fn prepare(options: &Options, at: Option<Moment>) -> Result<(Parts, Core), StartError> {

@@ -18,7 +18,7 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, ReloadAnswer, Request},
+    handle::{Handle, News, ReloadAnswer, Request},
     records::{Kept, Records, Scribe},
     watch::{Ears, Watch},
 };
@@ -66,6 +66,8 @@ pub enum StartError {
 /// A started engine.
 pub struct Live {
     pub handle: Handle,
+    /// What happens from the very start on.
+    pub news: broadcast::Receiver<Arc<News>>,
     pub generation: Generation,
     pub checks: usize,
     /// Complaints about rules that do not keep them from running.
@@ -177,7 +179,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         scribe: scribe.clone(),
     });
     let (requests, asked) = mpsc::unbounded_channel();
-    let (news, _) = broadcast::channel(1024);
+    let (news, heard) = broadcast::channel(1024);
     let handle = Handle { requests, news };
     let outline = if options.watch {
         book.outline.clone()
@@ -244,6 +246,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     Ok(Live {
         handle,
+        news: heard,
         generation: book.generation.clone(),
         checks: book.checks.len(),
         warnings: loaded.warnings,

@@ -240,7 +240,7 @@ mod tests {
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].1, 3);
             assert!(
-                ["bad-value", "wrong-type"].contains(&found[0].0.as_str()),
+                ["bad-value", "wrong-type"].contains(&found[0].0),
                 "{found:?}"
             );
         }
