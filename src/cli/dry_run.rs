@@ -64,11 +64,7 @@ async fn present(site: &Site, at: Option<Moment>) -> Result<Option<Answer>, Fail
     {
         return Ok(Some(answer));
     }
-    match engine::last_good(site)? {
-        // The directory must be there until the round is over.
-        Some((_dir, last_good)) => Ok(Some(engine::dry_run(&last_good, &[], at).await?)),
-        None => Ok(None),
-    }
+    engine::dry_run_last_good(&own, at).await
 }
 
 fn restricted(mut answer: Answer, wanted: impl Fn(&str) -> bool) -> Answer {

@@ -1,6 +1,6 @@
 //! The engine as commands use it: started here, dry, or not at all; with what can go wrong told as a [`Failure`].
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -17,7 +17,6 @@ use crate::{
     },
     model::{Name, moment::Moment, text::meant},
     rules::{book::Book, complaint::Complaint},
-    store::LastGood,
 };
 
 fn options(site: &Site, watch: bool) -> Options {
@@ -78,42 +77,9 @@ pub fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure 
     }
 }
 
-/// The last good rules of a root in a directory of their own, with the overrides they were loaded with. The directory
-/// goes when it is dropped.
-pub fn last_good(site: &Site) -> Result<Option<(tempfile::TempDir, Site)>, Failure> {
-    let broken = |error: &dyn std::fmt::Display| Failure::new(SOFTWARE, error.to_string());
-    let Some(saved) = LastGood::load(&site.own()).map_err(|error| broken(&error))? else {
-        return Ok(None);
-    };
-    let dir = tempfile::tempdir().map_err(|error| broken(&error))?;
-    for (path, bytes) in &saved.sources {
-        write(dir.path(), path, bytes).map_err(|error| broken(&error))?;
-    }
-    let site = Site {
-        rules: dir.path().to_owned(),
-        foreign: true,
-        set: saved.overrides.into_iter().collect(),
-        ..site.clone()
-    };
-    Ok(Some((dir, site)))
-}
-
-/// A path out of a stored book, which stays inside `dir` whatever it says.
-fn write(dir: &Path, path: &str, bytes: &[u8]) -> std::io::Result<()> {
-    use std::path::Component;
-    let inside = Path::new(path)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    if !inside {
-        return Err(std::io::Error::other(format!(
-            "the last good book holds the path {path}"
-        )));
-    }
-    let target = dir.join(path);
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(target, bytes)
+/// By the last good rules of a root; `None` if it has none.
+pub async fn dry_run_last_good(site: &Site, at: Option<Moment>) -> Result<Option<Answer>, Failure> {
+    Ok(dry::run_last_good(options(site, false), Vec::new(), at).await?)
 }
 
 impl From<StartError> for Failure {

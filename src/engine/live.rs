@@ -413,36 +413,35 @@ impl Loader {
                     notes: Vec::new(),
                 }
             }
-            Err(complaints) => self.last_good(complaints)?,
+            Err(complaints) => match self.last_good() {
+                None => return Err(StartError::Rules(complaints)),
+                Some(book) => Loaded {
+                    notes: vec![format!(
+                        "what is on disk has mistakes: running the last good rules, generation {}",
+                        book.generation
+                    )],
+                    book: Arc::new(book),
+                    warnings: Vec::new(),
+                    refused: Some(complaints),
+                },
+            },
         };
         self.running = Some(loaded.book.clone());
         Ok(loaded)
     }
 
-    fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
+    /// The last good book, if there is one that still compiles.
+    pub(super) fn last_good(&self) -> Option<Book> {
         let saved = match LastGood::load(&self.own) {
-            Ok(Some(saved)) => saved,
-            Ok(None) => return Err(StartError::Rules(complaints)),
+            Ok(saved) => saved?,
             Err(error) => {
                 tracing::warn!(%error, "could not read the last good book");
-                return Err(StartError::Rules(complaints));
+                return None;
             }
         };
         let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
-        let loaded =
-            rules::load::load_sources(&saved.sources, &set, &self.permission, &self.ground.script);
-        match loaded.book {
-            Some(book) => Ok(Loaded {
-                notes: vec![format!(
-                    "what is on disk has mistakes: running the last good rules, generation {}",
-                    book.generation
-                )],
-                book: Arc::new(book),
-                warnings: Vec::new(),
-                refused: Some(complaints),
-            }),
-            None => Err(StartError::Rules(complaints)),
-        }
+        let (permission, script) = (&self.permission, &self.ground.script);
+        rules::load::load_sources(&saved.sources, &set, permission, script).book
     }
 
     fn remember(&self, book: &Book) {

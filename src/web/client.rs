@@ -43,6 +43,9 @@ impl Client {
     /// The engine that runs on `root`, if its socket answers.
     pub async fn find(root: &Path) -> Option<Client> {
         let path = root.join(OWN).join(SOCKET);
+        if !path.exists() {
+            return None; // a dry run connects to nothing that is not there
+        }
         match socket::connect(&path).await {
             Ok(_) => Some(Client { path }),
             Err(error) if is_nobody(&error) => None,
