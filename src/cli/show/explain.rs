@@ -214,7 +214,8 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
     let Some(told) = told else {
         return Some(Branch::leaf(style.dim("no remediation")));
     };
-    let budget: Option<Budget> = part(told, "budget");
+    // None was spent yet.
+    let budget: Budget = part(told, "budget").unwrap_or_default();
     let guard: Option<Guard> = part(told, "guard");
     let pause: Option<Pause> = part(told, "pause");
     let mut below = Vec::new();
@@ -222,16 +223,15 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
         let until = moment(told.get("until"));
         below.push(Branch::leaf(held(&by, until, now, style)));
     }
-    if let Some(attempt) = told.get("attempt").and_then(Value::as_u64) {
+    let open = told.get("attempt").and_then(Value::as_u64);
+    if let Some(attempt) = open {
         let phase = word(told, "phase").unwrap_or_else(|| "open".to_owned());
-        let open = format!("attempt {attempt} {phase}");
-        below.push(Branch::leaf(style.paint(Tone::Place, &open)));
+        let said = format!("attempt {attempt} {phase}");
+        below.push(Branch::leaf(style.paint(Tone::Place, &said)));
     }
-    if let Some(budget) = &budget {
-        below.extend(spent(budget, guard.as_ref(), now, style));
-    }
-    if let (Some(budget), Some(guard)) = (&budget, &guard) {
-        let next = next_possible(budget, guard, pause.as_ref(), now);
+    below.extend(spent(&budget, guard.as_ref(), now, style));
+    if let Some(guard) = guard.as_ref().filter(|_| open.is_none()) {
+        let next = next_possible(&budget, guard, pause.as_ref(), now);
         below.push(Branch::leaf(match next {
             Some(at) if at <= now => "a repair may start now".to_owned(),
             Some(at) => format!(
