@@ -13,6 +13,16 @@ use crate::model::moment::Moment;
 /// Where `now` comes from.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Moment;
+
+    /// Nothing is under way until `to`: a clock that stands may leap there instead of being waited for.
+    fn leap(&self, to: Moment) {
+        let _ = to;
+    }
+
+    /// Whether it goes with the machine's steady clock, so that parting from that one means it was set.
+    fn is_machines(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clock.
@@ -27,6 +37,10 @@ impl Clock for SystemClock {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
         })
+    }
+
+    fn is_machines(&self) -> bool {
+        true
     }
 }
 
@@ -47,6 +61,10 @@ impl SetClock {
 impl Clock for SetClock {
     fn now(&self) -> Moment {
         Moment(self.0.load(Ordering::SeqCst))
+    }
+
+    fn leap(&self, to: Moment) {
+        self.0.fetch_max(to.0, Ordering::SeqCst);
     }
 }
 

@@ -111,6 +111,9 @@ pub enum Action {
         /// Rule files, or a directory
         #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
         files: Vec<PathBuf>,
+        /// Tell what a complaint means, by its code
+        #[arg(long, value_name = "CODE", conflicts_with = "files")]
+        explain: Option<String>,
     },
     /// Run the tests: blocks of the rules in virtual time
     Test {
@@ -124,7 +127,11 @@ pub enum Action {
         name: String,
     },
     /// Print the JSON Schema of rule files, for editors
-    Schema,
+    Schema {
+        /// That of homeostat.yaml instead
+        #[arg(long)]
+        settings: bool,
+    },
     /// How everything stands
     Status,
     /// What happened: changes of status, repairs, what was held

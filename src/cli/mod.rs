@@ -1,7 +1,118 @@
-//! cli
+//! The command line: one file for each command, and what they share.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`arguments`], `help` | what can be said |
+//! | `outcome`, `screen` | exit codes and failures; where output goes |
+//! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
+//! | [`show`] | everything people see, as pure functions |
+//! | `run check dry_run investigate lint test explain status past kill_switch undo reload schema` | the commands |
+
 pub mod arguments;
+mod check;
+mod dry_run;
+mod engine;
+mod explain;
 mod help;
+mod investigate;
+mod kill_switch;
+mod lint;
+mod outcome;
+mod past;
+mod reach;
+mod reload;
+mod run;
+mod schema;
+mod screen;
 pub mod show;
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod signals;
+mod site;
+mod status;
+mod test;
+mod undo;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use arguments::{Action, Arguments};
+use outcome::{Failure, Outcome, SOFTWARE, USAGE};
+use screen::Screen;
+use site::Site;
+
+/// Reads the command line, does it, and says how it went.
+pub fn main() -> ExitCode {
+    let said: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match arguments::parse(said.iter().cloned()) {
+        Ok(arguments) => arguments,
+        Err(error) => return misread(&error, &said),
+    };
+    let screen = Screen::new(arguments.options.json);
+    screen.log();
+    let code = done(arguments, &screen).unwrap_or_else(|failure| {
+        screen.fail(&failure);
+        failure.code
+    });
+    ExitCode::from(code)
+}
+
+/// A wrong command line, or `--help`, which clap tells as an error too.
+fn misread(error: &clap::Error, said: &[OsString]) -> ExitCode {
+    let wrong = error.use_stderr();
+    if wrong && said.iter().any(|word| word == "--json") {
+        let text = anstream::adapter::strip_str(&error.render().to_string()).to_string();
+        Screen::new(true).value(&Failure::usage(text.trim()).json());
+    }
+    let _ = error.print(); // nobody may be reading
+    ExitCode::from(if wrong { USAGE } else { 0 })
+}
+
+fn done(arguments: Arguments, screen: &Screen) -> Outcome {
+    match &arguments.command {
+        Action::Schema { settings } => return schema::schema(*settings, screen),
+        Action::Lint {
+            explain: Some(code),
+            ..
+        } => return lint::explained(code, screen),
+        _ => {}
+    }
+    let site = Site::of(&arguments.options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(SOFTWARE, format!("could not start threads: {error}")))?;
+    let outcome = runtime.block_on(act(arguments.command, &site, screen));
+    // A thread that is stuck on a dead disk must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
+    match action {
+        Action::Run { listen } => run::run(site, listen.as_deref(), screen).await,
+        Action::Check {
+            names,
+            no_fix,
+            wait,
+        } => check::check(site, &names.names, !no_fix, wait.0, screen).await,
+        Action::DryRun { names, at } => dry_run::dry_run(site, &names.names, at, screen).await,
+        Action::Investigate { name, wait } => {
+            investigate::investigate(site, &name, wait.0, screen).await
+        }
+        Action::Lint { files, .. } => lint::lint(site, &files, screen),
+        Action::Test { files } => test::test(site, &files, screen).await,
+        Action::Explain { name } => explain::explain(site, &name, screen).await,
+        Action::Schema { settings } => schema::schema(settings, screen),
+        Action::Status => status::status(site, screen).await,
+        Action::History {
+            check,
+            since,
+            limit,
+        } => past::history(site, check.as_deref(), since, limit, screen).await,
+        Action::Ledger => past::ledger(site, screen).await,
+        Action::Pause { reason, span } => {
+            kill_switch::pause(site, reason.as_deref(), span.map(|span| span.0), screen).await
+        }
+        Action::Resume => kill_switch::resume(site, screen).await,
+        Action::Undo { attempt } => undo::undo(site, attempt, screen).await,
+        Action::Reload => reload::reload(site, screen).await,
+    }
 }

@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    engine::handle::Gone, model::status::Status, rules::complaint::Complaint, web::client::ClientError,
+    engine::handle::Gone, model::status::Status, rules::complaint::Complaint,
+    web::client::ClientError,
 };
 
 /// Done, and all is well.
@@ -74,7 +75,8 @@ impl Failure {
                 map.insert("help".to_owned(), json!(help));
             }
             if !self.complaints.is_empty() {
-                map.insert("complaints".to_owned(), json!(self.complaints));
+                let all: Vec<Value> = self.complaints.iter().map(Complaint::to_json).collect();
+                map.insert("complaints".to_owned(), json!(all));
             }
         }
         value
@@ -90,7 +92,9 @@ impl From<Gone> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
         let code = match &error {
-            ClientError::Refused { status: 404, .. } | ClientError::Refused { status: 400, .. } => USAGE,
+            ClientError::Refused { status: 404, .. } | ClientError::Refused { status: 400, .. } => {
+                USAGE
+            }
             ClientError::Refused { .. } => REFUSED,
             ClientError::Unreached(_) | ClientError::Silent(_) => UNAVAILABLE,
             ClientError::Garbled(_) => SOFTWARE,

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     outcome::Failure,
@@ -77,6 +78,25 @@ impl Screen {
         }
     }
 
+    /// Logs go to standard error; `HOMEOSTAT_LOG` says how much of them.
+    pub fn log(&self) {
+        let filter = std::env::var("HOMEOSTAT_LOG").unwrap_or_else(|_| "warn".to_owned());
+        let started = tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_ansi(self.errors.colour)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_target(false)
+            .try_init();
+        if let Err(error) = started {
+            self.warn(&format!("could not start logging: {error}"));
+        }
+    }
+
+    /// Something longer beside the output.
+    pub fn aside(&self, text: impl FnOnce(&Style) -> String) {
+        write(&mut io::stderr().lock(), &text(&self.errors));
+    }
+
     /// A remark beside the output.
     pub fn warn(&self, text: &str) {
         let head = self.errors.paint(Tone::Warning, "warning:");
@@ -133,11 +153,27 @@ mod tests {
     #[test]
     fn a_failure_says_what_to_do() {
         let style = Style::plain();
-        insta::assert_snapshot!(failed(&Failure::no_engine(), &style), @"");
+        insta::assert_snapshot!(failed(&Failure::no_engine(), &style), @r#"
+        error: no engine is running here
+        help: start one with `homeostat run`, or say where it runs with --root
+        "#);
         let one = complaints::samples::complaint(Severity::Error, 3, 3);
         let rules = Failure::rules(vec![one]);
         assert_eq!(rules.code, SOFTWARE);
-        insta::assert_snapshot!(failed(&rules, &style), @"");
-        insta::assert_snapshot!(rules.json().to_string(), @"");
+        insta::assert_snapshot!(failed(&rules, &style), @r#"
+        unknown-key
+
+          × there is no key `thershold`
+           ╭─[critical.yaml:3:3]
+         2 │   - name: weights_file
+         3 │     thershold: {}
+           ·   ┬
+           ·   ╰── in weights_file
+           ╰────
+          help: write `threshold`
+
+        error: the rules are wrong
+        "#);
+        insta::assert_snapshot!(rules.json().to_string(), @r#"{"error":"the rules are wrong","exit":70,"complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":3,"rule":"weights_file","excerpt":"    thershold: {}"}]}"#);
     }
 }

@@ -95,7 +95,11 @@ mod tests {
         std::fs::create_dir(dir.path().join("rules")).unwrap();
         let own = Site::of(&options(dir.path(), None)).unwrap();
         assert!(!own.foreign && own.rules.ends_with("rules"));
-        let said = Site::of(&options(dir.path(), Some(dir.path().join("rules/../rules")))).unwrap();
+        let said = Site::of(&options(
+            dir.path(),
+            Some(dir.path().join("rules/../rules")),
+        ))
+        .unwrap();
         assert!(!said.foreign, "another way to the same directory");
         let other = Site::of(&options(dir.path(), Some("elsewhere".into()))).unwrap();
         assert!(other.foreign && other.rules.is_absolute());

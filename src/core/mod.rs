@@ -390,9 +390,9 @@ impl Core {
         self.missed
     }
 
-    /// Whether nothing is under way: no look, no attempt that has yet to act, no round.
+    /// Whether no look is under way.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.rounds.is_empty()
+        self.flights.is_empty()
     }
 
     /// A number for a round, never given before.

@@ -125,7 +125,7 @@ impl Core {
         for id in proofs {
             self.forget_witness(id, name, out);
         }
-        self.vacate(name, out);
+        self.settle(name, out);
     }
 
     /// Investigations on an interval. Slots lie on a grid, so planning them anew moves none.

@@ -243,7 +243,7 @@ impl Core {
         let until = now.plus(after);
         attempt.phase = Phase::Settling { until };
         let gone = !self.checks.contains_key(&attempt.check);
-        let round = attempt.round;
+        let name = attempt.check.clone();
         self.write_attempt(id, out);
         if gone {
             self.end(id, End::Superseded, None, out);
@@ -252,9 +252,7 @@ impl Core {
         } else {
             self.agenda.add(until, Alarm::Wake(id));
         }
-        if let Some(round) = round {
-            self.finish_round(round, out);
-        }
+        self.settle(&name, out);
     }
 
     /// Settled, or time for another look.
@@ -469,9 +467,7 @@ impl Core {
                 self.agenda.add(until, Alarm::Retry(name.clone(), epoch));
             }
         }
-        if let Some(round) = last.round {
-            self.settle(round, &name, out);
-        }
+        self.settle(&name, out);
     }
 
     /// A guard's wait is over: look first, and the look decides.
@@ -565,7 +561,7 @@ impl Core {
             attempt: attempt.clone(),
             verdict: verdict.clone(),
         });
-        self.round_attempt_ended(attempt, verdict, out);
+        self.round_attempt_ended(&attempt, verdict.as_ref(), out);
     }
 
     fn verified(&mut self, id: AttemptId, out: &mut Vec<Output>) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{Core, Output, Wish, agenda::Alarm};
 use crate::model::{
     Name,
-    attempt::{Attempt, Phase},
+    attempt::{Attempt, End, Phase},
     moment::Moment,
     report::{Decision, Outcome, Report, Round},
     verdict::Verdict,
@@ -105,76 +105,66 @@ impl Core {
 
     pub(super) fn round_looked(&mut self, wish: &Wish, report: Report, out: &mut Vec<Output>) {
         for id in &wish.rounds {
-            let Some(seat) = self
-                .rounds
-                .get_mut(id)
-                .and_then(|open| open.seats.get_mut(&report.check))
-            else {
+            let Some(open) = self.rounds.get_mut(id) else {
+                continue;
+            };
+            let fix = open.fix;
+            let Some(seat) = open.seats.get_mut(&report.check) else {
                 continue;
             };
             seat.verdict = Some(report.verdict.clone());
-            seat.settled = !matches!(report.decision, Decision::Repair { .. });
+            // A round that only looks waits for no repair, also when the same look began one for another reason.
+            seat.settled = !fix || !matches!(report.decision, Decision::Repair { .. });
             seat.report.get_or_insert_with(|| report.clone());
             self.finish_round(*id, out);
         }
     }
 
+    /// Whoever asked for it, every round that saw the repair begin waits for its end.
     pub(super) fn round_attempt_ended(
         &mut self,
-        attempt: Arc<Attempt>,
-        verdict: Option<Arc<Verdict>>,
+        attempt: &Arc<Attempt>,
+        verdict: Option<&Arc<Verdict>>,
         out: &mut Vec<Output>,
     ) {
-        let Some(id) = attempt.round else {
-            return;
-        };
-        let name = attempt.check.clone();
-        if let Some(seat) = self
-            .rounds
-            .get_mut(&id)
-            .and_then(|open| open.seats.get_mut(&name))
-        {
-            if verdict.is_some() {
-                seat.verdict = verdict;
+        let name = &attempt.check;
+        for open in self.rounds.values_mut() {
+            let waits = |seat: &&mut Seat| seat.report.is_some() && !seat.settled;
+            if let Some(seat) = open.seats.get_mut(name).filter(|seat| waits(seat)) {
+                if let Some(verdict) = verdict {
+                    seat.verdict = Some(verdict.clone());
+                }
+                seat.attempt = Some(attempt.clone());
             }
-            seat.attempt = Some(attempt.clone());
         }
-        let climbs = attempt.end() == Some(crate::model::attempt::End::Failed)
+        let climbs = attempt.end() == Some(End::Failed)
             && self
                 .budgets
-                .get(&name)
+                .get(name)
                 .is_some_and(|budget| budget.rung > attempt.rung);
         if !climbs {
-            self.settle(id, &name, out);
+            self.settle(name, out);
         }
     }
 
     /// Nothing more is to come for this check, unless a rung is under way or waits for a guard.
-    pub(super) fn settle(&mut self, id: u64, name: &Name, out: &mut Vec<Output>) {
-        let more = self.checks.get(name).is_some_and(|check| {
-            let waits = check.retry.is_some_and(|(_, round)| round == Some(id));
-            let climbs = check.attempt.is_some_and(|attempt| {
-                self.attempts
-                    .get(&attempt)
-                    .is_some_and(|attempt| attempt.round == Some(id))
-            });
-            waits || climbs
-        });
-        if let Some(seat) = self
-            .rounds
-            .get_mut(&id)
-            .and_then(|open| open.seats.get_mut(name))
-        {
-            seat.settled = !more;
-        }
-        self.finish_round(id, out);
-    }
-
-    /// A check left the book: its seat is empty.
-    pub(super) fn vacate(&mut self, name: &Name, out: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, name: &Name, out: &mut Vec<Output>) {
+        let more = self
+            .checks
+            .get(name)
+            .is_some_and(|check| check.attempt.is_some() || check.retry.is_some());
+        let gone = !self.checks.contains_key(name);
         let ids: Vec<u64> = self.rounds.keys().copied().collect();
         for id in ids {
-            self.settle(id, name, out);
+            if let Some(seat) = self
+                .rounds
+                .get_mut(&id)
+                .and_then(|open| open.seats.get_mut(name))
+                .filter(|seat| seat.report.is_some() || gone)
+            {
+                seat.settled |= !more;
+            }
+            self.finish_round(id, out);
         }
     }
 
@@ -217,12 +207,13 @@ impl Core {
             .iter()
             .map(|name| {
                 let seat = open.seats.remove(name).unwrap_or_default();
-                let under_way = self
-                    .checks
-                    .get(name)
+                let began = match seat.report.as_ref().map(|report| &report.decision) {
+                    Some(Decision::Repair { .. }) if !seat.settled => self.checks.get(name),
+                    _ => None,
+                };
+                let under_way = began
                     .and_then(|check| check.attempt)
-                    .and_then(|attempt| self.attempts.get(&attempt))
-                    .filter(|attempt| attempt.round == Some(id));
+                    .and_then(|attempt| self.attempts.get(&attempt));
                 Outcome {
                     check: name.clone(),
                     report: seat.report,

@@ -17,7 +17,7 @@ use super::{
     records::Records,
 };
 use crate::{
-    clock::{self, Clock, Stopwatch},
+    clock::{self, Clock, SetClock, Stopwatch},
     core::{Asked, Command, Core, Input, Output},
     hands::Hands,
     model::{
@@ -157,7 +157,7 @@ impl Driver {
             let now = self.parts.clock.now();
             let jumped = now.0 - wall.0 - steady.elapsed().as_millis() as i64;
             (wall, steady) = (now, Stopwatch::new());
-            if jumped.abs() > JUMP {
+            if jumped.abs() > JUMP && self.parts.clock.is_machines() {
                 self.step(Input::Jumped(jumped));
             }
             let due = match self.stopping {
@@ -174,6 +174,9 @@ impl Driver {
                 },
                 () = clock::sleep(wait) => {
                     self.pool.tend();
+                    if let Some(due) = due.filter(|_| self.is_at_rest()) {
+                        self.parts.clock.leap(due);
+                    }
                     if self.stopping.is_none() {
                         self.step(Input::Tick);
                     }
@@ -211,14 +214,22 @@ impl Driver {
         self.perform(out);
     }
 
+    /// Nothing is under way: the next thing to happen is on the agenda.
+    fn is_at_rest(&self) -> bool {
+        self.core.is_idle() && !self.is_acting()
+    }
+
+    fn is_acting(&self) -> bool {
+        self.core.attempts().any(|attempt| {
+            matches!(
+                attempt.phase,
+                Phase::Intended | Phase::Acting | Phase::RollingBack
+            )
+        })
+    }
+
     fn may_end(&self) -> bool {
-        self.stopping.is_some()
-            && !self.core.attempts().any(|attempt| {
-                matches!(
-                    attempt.phase,
-                    Phase::Intended | Phase::Acting | Phase::RollingBack
-                )
-            })
+        self.stopping.is_some() && !self.is_acting()
     }
 
     fn receive(&mut self, message: Message, out: &mut Vec<Output>) {
@@ -734,8 +745,8 @@ impl Driver {
             permission: self.parts.permission.clone(),
             rules: self.parts.rules.clone(),
             env: self.parts.env.clone(),
-            clock: self.parts.clock.clone(),
-            hands: Arc::new(crate::hands::dry::Dry),
+            clock: Arc::new(SetClock::at(self.parts.clock.now())),
+            hands: Arc::new(crate::hands::Dry),
             records: Arc::new(super::records::Nowhere),
             tails: Arc::default(),
             board: Arc::new(self.parts.board.copy()),

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
@@ -18,10 +19,10 @@ use crate::{
     clock::{Clock, SetClock},
     core::Core,
     hands,
-    model::{Name, attempt::Saved, moment::Moment},
+    model::{Name, attempt::Saved, moment::Moment, standing::Pause},
     permission,
     rules::{book::Book, complaint::Complaint},
-    store,
+    store::{self, StoreError},
 };
 
 /// How long the looks and preparations of a dry round may take together.
@@ -59,12 +60,38 @@ pub async fn run(
     names: Vec<Name>,
     at: Option<Moment>,
 ) -> Result<Answer, StartError> {
-    let (parts, core) = prepare(&options, at)?;
+    let (book, _, ground) = load(&options)?;
+    round(&options, book, &ground, names, at).await
+}
+
+/// The same by the last good rules of the root instead of those on disk; `None` if there are none.
+pub async fn run_last_good(
+    options: Options,
+    names: Vec<Name>,
+    at: Option<Moment>,
+) -> Result<Option<Answer>, StartError> {
+    let loader = loader(&options)?;
+    match loader.last_good() {
+        Some(book) => round(&options, Arc::new(book), &loader.ground, names, at)
+            .await
+            .map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn round(
+    options: &Options,
+    book: Arc<Book>,
+    ground: &Ground,
+    names: Vec<Name>,
+    at: Option<Moment>,
+) -> Result<Answer, StartError> {
     let names = if names.is_empty() {
-        parts.book.outline.checks.keys().cloned().collect()
+        book.outline.checks.keys().cloned().collect()
     } else {
         names
     };
+    let (parts, core) = prepare(options, book, ground, at)?;
     let (reply, answer) = oneshot::channel();
     spawn(parts, core, names, reply);
     answer
@@ -72,16 +99,55 @@ pub async fn run(
         .map_err(|_| StartError::Refused("the dry run ended early".to_owned()))
 }
 
-fn prepare(options: &Options, at: Option<Moment>) -> Result<(Parts, Core), StartError> {
-    let (book, _, ground) = load(options)?;
-    let clock: Arc<dyn Clock> = match at {
-        Some(at) => Arc::new(SetClock::at(at)),
-        None => options.clock.clone(),
-    };
+/// The verdict of a fresh look with its reasons, and what would hold the repair; `None` if there is no such check.
+pub async fn explain(options: Options, name: Name) -> Result<Option<Value>, StartError> {
+    let (book, _, ground) = load(&options)?;
+    let (parts, core) = prepare(&options, book, &ground, None)?;
+    let (news, _) = broadcast::channel(16);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let driver = Driver::new(parts, core, news, (sender.clone(), receiver));
+    tokio::spawn(driver.run(Vec::new(), Vec::new()));
+    let early = || StartError::Refused("the dry run ended early".to_owned());
+    let send = |request| sender.send(Message::Request(request)).map_err(|_| early());
+    let (reply, looked) = oneshot::channel();
+    send(Request::Check {
+        names: vec![name.clone()],
+        fix: false,
+        wait: PATIENCE,
+        reply,
+    })?;
+    looked.await.map_err(|_| early())?;
+    let (reply, explained) = oneshot::channel();
+    send(Request::Explain { name, reply })?;
+    let explanation = explained.await.map_err(|_| early())?;
+    let (reply, stopped) = oneshot::channel();
+    send(Request::Stop(reply))?;
+    let _ = stopped.await; // it ends either way
+    Ok(explanation)
+}
+
+fn prepare(
+    options: &Options,
+    book: Arc<Book>,
+    ground: &Ground,
+    at: Option<Moment>,
+) -> Result<(Parts, Core), StartError> {
+    // Time stands, and leaps over what a ladder would wait for.
+    let clock: Arc<dyn Clock> = Arc::new(SetClock::at(at.unwrap_or_else(|| options.clock.now())));
     let own = options.root.join(permission::OWN);
     let saved = match store::snapshot(&own) {
         Ok(Some(store)) => store.load(),
         Ok(None) => Ok(Saved::default()),
+        // An engine would set it aside and start paused.
+        Err(StoreError::Corrupt { why }) => Ok(Saved {
+            pause: Some(Pause {
+                at: clock.now(),
+                by: "engine".to_owned(),
+                reason: format!("the store is corrupt: {why}"),
+                until: None,
+            }),
+            ..Saved::default()
+        }),
         Err(error) => Err(error),
     };
     let saved = saved.map_err(|error| {
@@ -112,9 +178,12 @@ pub fn book(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>), StartError
 }
 
 fn load(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>, Ground), StartError> {
-    let ground = Ground::lay(options)?;
-    let own = options.root.join(permission::OWN);
-    let mut loader = Loader::new(options, ground, own)?;
+    let mut loader = loader(options)?;
     let (book, warnings) = loader.load().map_err(StartError::Rules)?;
     Ok((Arc::new(book), warnings, loader.ground))
+}
+
+fn loader(options: &Options) -> Result<Loader, StartError> {
+    let ground = Ground::lay(options)?;
+    Loader::new(options, ground, options.root.join(permission::OWN))
 }

@@ -18,7 +18,7 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, ReloadAnswer, Request},
+    handle::{Handle, News, ReloadAnswer, Request},
     records::{Kept, Records, Scribe},
     watch::{Ears, Watch},
 };
@@ -66,6 +66,8 @@ pub enum StartError {
 /// A started engine.
 pub struct Live {
     pub handle: Handle,
+    /// What happens from the very start on.
+    pub news: broadcast::Receiver<Arc<News>>,
     pub generation: Generation,
     pub checks: usize,
     /// Complaints about rules that do not keep them from running.
@@ -177,7 +179,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         scribe: scribe.clone(),
     });
     let (requests, asked) = mpsc::unbounded_channel();
-    let (news, _) = broadcast::channel(1024);
+    let (news, heard) = broadcast::channel(1024);
     let handle = Handle { requests, news };
     let outline = if options.watch {
         book.outline.clone()
@@ -244,6 +246,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     Ok(Live {
         handle,
+        news: heard,
         generation: book.generation.clone(),
         checks: book.checks.len(),
         warnings: loaded.warnings,
@@ -301,15 +304,19 @@ async fn forward(
     }
 }
 
-/// Forgets what is older than `keep` says, a little at a time.
+/// Forgets what is older than `keep` says, a little at a time and as often as it takes.
 async fn tidy(writer: Writer, clock: Arc<dyn Clock>, keep: Keep) {
     loop {
         crate::clock::sleep(Duration::from_secs(600)).await;
-        let (now, keep) = (clock.now(), keep.clone());
-        match writer.ask(move |store| store.prune(now, &keep)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) | Err(error) => {
-                tracing::warn!(error = %error.chain(), "could not forget old history");
+        loop {
+            let (now, keep) = (clock.now(), keep.clone());
+            match writer.ask(move |store| store.prune(now, &keep)).await {
+                Ok(Ok(pruned)) if pruned.more => {}
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) | Err(error) => {
+                    tracing::warn!(error = %error.chain(), "could not forget old history");
+                    break;
+                }
             }
         }
     }
@@ -381,7 +388,7 @@ impl Loader {
 
     /// What is on disk: a book, or all that is wrong.
     pub(super) fn load(&mut self) -> Result<(Book, Vec<Complaint>), Vec<Complaint>> {
-        let loaded = rules::load::load_again(
+        let loaded = rules::load::load(
             &self.rules,
             &self.set,
             &self.permission,
@@ -406,41 +413,35 @@ impl Loader {
                     notes: Vec::new(),
                 }
             }
-            Err(complaints) => self.last_good(complaints)?,
+            Err(complaints) => match self.last_good() {
+                None => return Err(StartError::Rules(complaints)),
+                Some(book) => Loaded {
+                    notes: vec![format!(
+                        "what is on disk has mistakes: running the last good rules, generation {}",
+                        book.generation
+                    )],
+                    book: Arc::new(book),
+                    warnings: Vec::new(),
+                    refused: Some(complaints),
+                },
+            },
         };
         self.running = Some(loaded.book.clone());
         Ok(loaded)
     }
 
-    fn last_good(&self, complaints: Vec<Complaint>) -> Result<Loaded, StartError> {
+    /// The last good book, if there is one that still compiles.
+    pub(super) fn last_good(&self) -> Option<Book> {
         let saved = match LastGood::load(&self.own) {
-            Ok(Some(saved)) => saved,
-            Ok(None) => return Err(StartError::Rules(complaints)),
+            Ok(saved) => saved?,
             Err(error) => {
                 tracing::warn!(%error, "could not read the last good book");
-                return Err(StartError::Rules(complaints));
+                return None;
             }
         };
         let set: BTreeMap<String, Value> = saved.overrides.into_iter().collect();
-        let loaded = rules::load::load_sources(
-            &saved.sources,
-            "rules/",
-            &set,
-            &self.permission,
-            &self.ground.script,
-        );
-        match loaded.book {
-            Some(book) => Ok(Loaded {
-                notes: vec![format!(
-                    "what is on disk has mistakes: running the last good rules, generation {}",
-                    book.generation
-                )],
-                book: Arc::new(book),
-                warnings: Vec::new(),
-                refused: Some(complaints),
-            }),
-            None => Err(StartError::Rules(complaints)),
-        }
+        let (permission, script) = (&self.permission, &self.ground.script);
+        rules::load::load_sources(&saved.sources, &set, permission, script).book
     }
 
     fn remember(&self, book: &Book) {

@@ -1,9 +1,3 @@
-<<<<<<< HEAD
-//! stub
-use crate::model::outline::Outline;
-pub fn diff(_: &Outline, _: &Outline) -> String {
-    String::new()
-=======
 //! What a reload changes: `+2 ~1 -0 checks`.
 
 use std::{collections::BTreeMap, fmt};
@@ -91,5 +85,4 @@ impl fmt::Display for Diff {
         );
         write!(f, ", +{added} ~{changed} -{removed} investigations")
     }
->>>>>>> rules
 }

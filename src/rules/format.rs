@@ -18,7 +18,7 @@ use crate::{
 
 /// A rule file of homeostat: any of these parts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct RuleFile {
     /// For every check of this file, unless it says otherwise.
     pub defaults: Option<Part<DefaultsRule>>,
@@ -33,7 +33,7 @@ pub struct RuleFile {
 
 /// What checks have in common.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct DefaultsRule {
     pub trigger: Option<Part<TriggerRule>>,
     /// The longest a look may take.
@@ -49,7 +49,7 @@ pub struct DefaultsRule {
 
 /// What the remediations of a file have in common; they have steps of their own.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct DefaultRemediationRule {
     pub when: Option<Vec<BadStatus>>,
     pub verify: Option<Part<VerifyRule>>,
@@ -60,7 +60,7 @@ pub struct DefaultRemediationRule {
 
 /// One named thing to watch.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct CheckRule {
     /// Unique over all files: letters, digits, `_`, `-` and `.`.
     #[schemars(required)]
@@ -106,7 +106,7 @@ pub struct CheckRule {
 
 /// When to look.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct TriggerRule {
     pub every: Option<Span>,
     pub events: Option<Part<Vec<EventRule>>>,
@@ -116,7 +116,7 @@ pub struct TriggerRule {
 
 /// One of: a look of another check with one of these statuses, a changed file, a named event.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct EventRule {
     /// A check; at every look of it that gives one of `status`.
     pub check: Option<Text>,
@@ -129,7 +129,7 @@ pub struct EventRule {
 
 /// What is bad: `critical` is tried first, then `warning`; otherwise the check is OK.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ThresholdRule {
     pub critical: Option<Part<LevelForm>>,
     pub warning: Option<Part<LevelForm>>,
@@ -143,7 +143,7 @@ pub struct ThresholdRule {
 
 /// A limit on `value`: once it is passed the check stays bad until `clear` is passed back.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct LevelRule {
     pub above: Option<f64>,
     pub below: Option<f64>,
@@ -152,7 +152,7 @@ pub struct LevelRule {
 
 /// A message for each status.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct MessagesRule {
     pub ok: Option<Text>,
     pub warning: Option<Text>,
@@ -164,7 +164,7 @@ pub struct MessagesRule {
 
 /// The status when something failed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct OnErrorRule {
     /// The probe could not look.
     pub probe: Option<StatusWord>,
@@ -174,7 +174,7 @@ pub struct OnErrorRule {
 
 /// Keys merged into a JSON file after every look.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct PublishRule {
     #[schemars(required)]
     pub file: Option<Text>,
@@ -184,7 +184,7 @@ pub struct PublishRule {
 
 /// A ladder of steps, and what it is held by and proven by.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct RemediationRule {
     /// The statuses that start it (critical).
     pub when: Option<Vec<BadStatus>>,
@@ -200,7 +200,7 @@ pub struct RemediationRule {
 
 /// Looking again after a rung: only that proves a repair.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct VerifyRule {
     /// Wait so long before the first look (0s).
     pub after: Option<Span>,
@@ -214,7 +214,7 @@ pub struct VerifyRule {
 
 /// What holds a remediation back. The defaults are on without writing anything.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct GuardRule {
     /// Least time between the end of one repair and the start of the next (10m).
     pub cooldown: Option<Span>,
@@ -229,7 +229,7 @@ pub struct GuardRule {
 
 /// A root-cause session.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct InvestigationRule {
     #[schemars(required)]
     pub name: Option<Text>,
@@ -245,7 +245,7 @@ pub struct InvestigationRule {
 
 /// A check of an investigation under another name.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct MemberRule {
     #[schemars(required)]
     pub check: Option<Text>,
@@ -256,7 +256,6 @@ pub struct MemberRule {
 
 /// A test of the rules; `homeostat test` reads the rest of it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
 pub struct TestRule {
     #[schemars(required)]
     pub name: Option<Text>,
@@ -275,7 +274,7 @@ pub enum LevelForm {
 #[serde(untagged)]
 pub enum MessageForm {
     All(Text),
-    Each(MessagesRule),
+    Each(Box<MessagesRule>),
 }
 
 /// One status for whatever fails, or one for each.

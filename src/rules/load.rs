@@ -131,8 +131,9 @@ fn shown(dir: &Path, permission: &Permission) -> String {
     let whole = dir.canonicalize();
     let below = whole
         .as_deref()
+        .unwrap_or(dir)
+        .strip_prefix(permission.root())
         .ok()
-        .and_then(|whole| whole.strip_prefix(permission.root()).ok())
         .filter(|below| below.components().next().is_some());
     below.unwrap_or(dir).display().to_string()
 }

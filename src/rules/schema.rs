@@ -112,8 +112,56 @@ mod tests {
     fn the_check_stands_as_its_type_says() {
         let schema = rules();
         let check = &schema["$defs"]["CheckRule"];
-        insta::assert_json_snapshot!(check["required"], @"");
-        insta::assert_json_snapshot!(check["properties"]["threshold"], @"");
-        insta::assert_json_snapshot!(schema["$defs"]["ThresholdRule"], @"");
+        insta::assert_json_snapshot!(check["required"], @r#"
+        [
+          "name"
+        ]
+        "#);
+        insta::assert_json_snapshot!(check["properties"]["threshold"], @r##"
+        {
+          "description": "What is bad.",
+          "$ref": "#/$defs/ThresholdRule"
+        }
+        "##);
+        insta::assert_json_snapshot!(schema["$defs"]["ThresholdRule"], @r##"
+        {
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "critical": {
+              "$ref": "#/$defs/LevelForm"
+            },
+            "warning": {
+              "$ref": "#/$defs/LevelForm"
+            },
+            "for": {
+              "description": "Looks in a row before a status counts: `3`, or `2 of 3`.",
+              "anyOf": [
+                {
+                  "type": "integer",
+                  "minimum": 1,
+                  "maximum": 100
+                },
+                {
+                  "type": "string",
+                  "pattern": "^\\s*[0-9]+ of [0-9]+\\s*$"
+                }
+              ],
+              "examples": [
+                3,
+                "2 of 3"
+              ]
+            },
+            "recover": {
+              "type": "integer",
+              "format": "uint32",
+              "minimum": 1,
+              "description": "OK looks in a row before a problem is over.",
+              "maximum": 100
+            }
+          },
+          "description": "What is bad: `critical` is tried first, then `warning`; otherwise the check is OK."
+        }
+        "##);
     }
 }

@@ -1,9 +1,3 @@
-<<<<<<< HEAD
-//! stub
-use crate::{permission::Settings, rules::complaint::Complaint};
-pub fn load(_: &std::path::Path) -> Result<Settings, Vec<Complaint>> {
-    Ok(Settings::default())
-=======
 //! Reading `homeostat.yaml` at the root, by the same safe YAML as rules.
 
 use std::{io, path::Path, sync::Arc};
@@ -158,5 +152,4 @@ mod tests {
         );
         assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
     }
->>>>>>> rules
 }

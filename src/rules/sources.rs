@@ -6,11 +6,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, DirEntry, File},
     io::Read,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -19,14 +22,25 @@ use super::{
 };
 use crate::model::text::{Mistake, Place};
 
-/// A rules directory holds no more files.
-pub const MOST_FILES: usize = 20_000;
-/// All of them together hold no more bytes.
-pub const MOST_BYTES: u64 = 64 << 20;
 /// Directories stand no deeper.
 const MOST_DEPTH: usize = 16;
-/// So many directory entries are looked at.
-const MOST_ENTRIES: usize = 200_000;
+/// So many directory entries are looked at for each file that is allowed.
+const ENTRIES_A_FILE: usize = 10;
+
+/// How much a rules directory may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub files: usize,
+    /// Of all files together.
+    pub bytes: u64,
+}
+
+impl Limits {
+    pub const ALWAYS: Limits = Limits {
+        files: 20_000,
+        bytes: 64 << 20,
+    };
+}
 
 /// (path relative to the rules directory, bytes) of every file.
 pub type Sources = BTreeMap<String, Arc<[u8]>>;
@@ -56,51 +70,54 @@ pub fn role(path: &str) -> Option<Role> {
 
 /// Reads a rules directory. `prefix` is how complaints name it.
 pub fn read(dir: &Path, prefix: &str) -> (Sources, Vec<Complaint>) {
+    read_within(dir, prefix, Limits::ALWAYS)
+}
+
+fn read_within(dir: &Path, prefix: &str, limits: Limits) -> (Sources, Vec<Complaint>) {
     let mut finder = Finder {
         prefix,
+        limits,
         files: Vec::new(),
         complaints: Vec::new(),
         entries: 0,
         open: Vec::new(),
     };
     finder.enter(dir, "");
+    let too_many = finder.is_full();
     let Finder {
         mut files,
         mut complaints,
-        entries,
         ..
     } = finder;
-    if files.len() > MOST_FILES || entries > MOST_ENTRIES {
-        complaints.push(whole(
-            prefix,
-            "too-many-files",
-            format!("more than {MOST_FILES} rule files"),
-        ));
+    if too_many {
+        let message = format!("the directory holds more than {} rule files", limits.files);
+        complaints.push(about_dir(prefix, "too-many-files", message));
         return (Sources::new(), complaints);
     }
     files.sort();
-    let read = parallel(&files, |(_, path)| content(path));
+    // Counted while reading: the limit is there so that memory is not filled.
+    let read = AtomicU64::new(0);
+    let contents = parallel(&files, |(_, path)| content(path, &read, limits.bytes));
+    if read.into_inner() > limits.bytes {
+        let message = format!("the rule files hold more than {} bytes", limits.bytes);
+        complaints.push(about_dir(prefix, "too-many-bytes", message));
+        return (Sources::new(), complaints);
+    }
     let mut sources = Sources::new();
-    let mut bytes = 0;
-    for ((name, _), content) in files.into_iter().zip(read) {
+    for ((name, _), content) in files.into_iter().zip(contents) {
         match content {
             Ok(content) => {
-                bytes += content.len() as u64;
                 sources.insert(name, content);
             }
             Err(error) => complaints.push(unreadable(prefix, &name, error)),
         }
-    }
-    if bytes > MOST_BYTES {
-        let message = format!("the rule files hold more than {} MiB", MOST_BYTES >> 20);
-        complaints.push(whole(prefix, "too-many-bytes", message));
-        sources.clear();
     }
     (sources, complaints)
 }
 
 struct Finder<'a> {
     prefix: &'a str,
+    limits: Limits,
     files: Vec<(String, PathBuf)>,
     complaints: Vec<Complaint>,
     entries: usize,
@@ -109,6 +126,10 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
+    fn is_full(&self) -> bool {
+        self.files.len() > self.limits.files || self.entries / ENTRIES_A_FILE > self.limits.files
+    }
+
     fn enter(&mut self, dir: &Path, below: &str) {
         let listed =
             fs::metadata(dir).and_then(|meta| Ok((meta.dev(), meta.ino(), fs::read_dir(dir)?)));
@@ -132,21 +153,22 @@ impl Finder<'_> {
         self.open.push((device, inode));
         for entry in listed {
             match entry {
-                Ok(entry) => self.entry(&entry.path(), &entry.file_name(), below),
+                Ok(entry) => self.entry(&entry, below),
                 Err(error) => {
                     self.complaints
                         .push(unreadable(self.prefix, below, error.to_string()))
                 }
             }
-            if self.entries > MOST_ENTRIES || self.files.len() > MOST_FILES {
+            if self.is_full() {
                 break;
             }
         }
         self.open.pop();
     }
 
-    fn entry(&mut self, path: &Path, name: &std::ffi::OsStr, below: &str) {
+    fn entry(&mut self, entry: &DirEntry, below: &str) {
         self.entries += 1;
+        let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with('.') {
             return;
@@ -155,9 +177,18 @@ impl Finder<'_> {
             "" => name.to_string(),
             below => format!("{below}/{name}"),
         };
+        let path = &entry.path();
+        // Most are plain files, and the listing says so.
+        let plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if plain {
+            if role(&relative).is_some() {
+                self.files.push((relative, path.clone()));
+            }
+            return;
+        }
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => self.enter(path, &relative),
-            Ok(_) if role(&relative).is_some() => self.files.push((relative, path.to_owned())),
+            Ok(_) if role(&relative).is_some() => self.files.push((relative, path.clone())),
             Ok(_) => {}
             // Gone between the listing and the look: the directory is being changed, and will be read again.
             Err(_) if fs::symlink_metadata(path).is_err() => {}
@@ -174,8 +205,9 @@ impl Finder<'_> {
     }
 }
 
-/// The bytes of a regular file; opened without blocking, so that a FIFO holds nobody.
-fn content(path: &Path) -> Result<Arc<[u8]>, String> {
+/// The bytes of a regular file; opened without blocking, so that a FIFO holds nobody. Nothing is read once `read`, what
+/// all files gave so far, is beyond `most`.
+fn content(path: &Path, read: &AtomicU64, most: u64) -> Result<Arc<[u8]>, String> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let open = || -> std::io::Result<(File, u64, bool)> {
         let file = File::options()
@@ -189,13 +221,22 @@ fn content(path: &Path) -> Result<Arc<[u8]>, String> {
     if !regular {
         return Err("is no regular file".to_owned());
     }
-    if length > MOST_BYTES {
-        return Err(format!("has {length} bytes"));
+    if read
+        .fetch_add(length, Ordering::Relaxed)
+        .saturating_add(length)
+        > most
+    {
+        return Ok(Arc::default());
     }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MOST_BYTES + 1)
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(most)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
+    // It may have grown since.
+    read.fetch_add(
+        (bytes.len() as u64).saturating_sub(length),
+        Ordering::Relaxed,
+    );
     Ok(bytes.into())
 }
 
@@ -217,7 +258,7 @@ pub fn about_file(file: String, code: &'static str, message: String) -> Complain
     }
 }
 
-fn whole(prefix: &str, code: &'static str, message: String) -> Complaint {
+fn about_dir(prefix: &str, code: &'static str, message: String) -> Complaint {
     about_file(prefix.to_owned(), code, message)
 }
 
@@ -330,6 +371,20 @@ mod tests {
             told(&complaints),
             ["unreadable could not read rules/b.yaml: is no regular file"]
         );
+    }
+
+    #[test]
+    fn a_directory_is_bounded() {
+        let dir = tree(&["a.yaml", "b.yaml", "c.yaml", "c.txt"]);
+        let codes = |files, bytes| {
+            let (sources, complaints) = read_within(dir.path(), "rules", Limits { files, bytes });
+            let codes: Vec<_> = complaints.iter().map(|one| one.mistake.code).collect();
+            assert_eq!(sources.is_empty(), !codes.is_empty());
+            codes
+        };
+        assert_eq!(codes(3, 18), [""; 0]);
+        assert_eq!(codes(2, 18), ["too-many-files"]);
+        assert_eq!(codes(3, 17), ["too-many-bytes"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
 
 use super::{
-    frame,
+    budget,
     json::Json,
     value::{Outcome, refuse},
 };
@@ -95,7 +95,7 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
     match (a, b) {
         (Whole::Json(a), Whole::Json(b)) => same_json(a.value(), b.value()),
         (Whole::Array(a), Whole::Array(b)) => {
-            frame::spend(a.len())?;
+            budget::spend(a.len())?;
             if a.len() != b.len() {
                 return Ok(false);
             }
@@ -107,7 +107,7 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
             Ok(true)
         }
         (Whole::Map(a), Whole::Map(b)) => {
-            frame::spend(a.len())?;
+            budget::spend(a.len())?;
             if a.len() != b.len() {
                 return Ok(false);
             }
@@ -120,8 +120,8 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
             Ok(true)
         }
         (Whole::Array(a), Whole::Json(b)) | (Whole::Json(b), Whole::Array(a)) => {
-            frame::spend(a.len())?;
-            if a.len() != b.len() {
+            budget::spend(a.len())?;
+            if !b.value().is_array() || a.len() != b.len() {
                 return Ok(false);
             }
             for (index, a) in a.iter().enumerate() {
@@ -133,8 +133,8 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
             Ok(true)
         }
         (Whole::Map(a), Whole::Json(b)) | (Whole::Json(b), Whole::Map(a)) => {
-            frame::spend(a.len())?;
-            if a.len() != b.len() {
+            budget::spend(a.len())?;
+            if !b.value().is_object() || a.len() != b.len() {
                 return Ok(false);
             }
             for (key, a) in a.iter() {
@@ -151,7 +151,7 @@ fn same_whole(a: &Whole<'_>, b: &Whole<'_>) -> Outcome<bool> {
 
 /// As [`same`], so that `1` and `1.0` are equal at any depth.
 fn same_json(a: &Value, b: &Value) -> Outcome<bool> {
-    frame::spend(1)?;
+    budget::spend(1)?;
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (x.as_i64(), y.as_i64()) {
             (Some(x), Some(y)) => Ok(x == y),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rhai::OptimizationLevel;
 
-use super::{frame, functions, operators, parse, rewrite::Templates};
+use super::{budget, frame, functions, operators, parse, rewrite::Templates};
 
 /// Longest text an expression may make, in bytes.
 const LONGEST_TEXT: usize = 8 << 20;
@@ -53,7 +53,7 @@ fn strict() -> rhai::Engine {
         .set_max_array_size(MOST_ITEMS)
         .set_max_map_size(MOST_ITEMS)
         .set_max_modules(0);
-    engine.on_progress(|_| frame::progress());
+    engine.on_progress(|_| budget::progress());
     #[expect(
         deprecated,
         reason = "not deprecated: Rhai marks it as volatile this way"

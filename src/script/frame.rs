@@ -1,36 +1,23 @@
-//! What the names of the running expression mean, and what it has spent.
+//! What the names of the running expression mean.
 //!
 //! Rhai asks for every name through `Engine::on_var`, whose callback can borrow nothing. So the evaluation under way
 //! keeps its names here, one frame for each expression (a `let` used by an expression is evaluated in a frame of its
 //! own on top). A frame lives exactly as long as its guard, also when a panic unwinds.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use serde_json::{Map, Value};
 
 use super::{
-    Env, Expr, Fault,
+    Env, Expr, Fault, budget,
     json::Json,
     value::{Outcome, refuse},
 };
-use crate::{clock::Stopwatch, model::moment::Moment};
-
-/// Operations of one evaluation, its `let` values included. Counted, so that a rule fails here and there alike.
-pub const MOST_OPERATIONS: u64 = 500_000;
-
-/// Wall time of one evaluation: only the backstop, operations are what decides. A debug build is ten times as slow.
-pub const MOST_TIME: Duration = Duration::from_millis(match cfg!(debug_assertions) {
-    true => 500,
-    false => 50,
-});
-
-/// How much of it a few hundred operations can use up.
-const LONGEST_SLICE: Duration = Duration::from_millis(10);
+use crate::model::moment::Moment;
 
 /// Levels of nesting of an expression and the `let` values under evaluation for it: what bounds the stack.
 const DEEPEST: usize = 256;
@@ -71,8 +58,6 @@ struct Stack {
 
 thread_local! {
     static STACK: RefCell<Stack> = RefCell::default();
-    static SPENT: Cell<u64> = const { Cell::new(0) };
-    static TIME: Cell<Option<Time>> = const { Cell::new(None) };
     static VARS: RefCell<Option<Vars>> = const { RefCell::new(None) };
 }
 
@@ -80,25 +65,6 @@ thread_local! {
 struct Vars {
     map: Arc<Map<String, Value>>,
     value: Arc<Value>,
-}
-
-/// What an evaluation took so far.
-#[derive(Clone, Copy)]
-struct Time {
-    watch: Stopwatch,
-    seen: Duration,
-    used: Duration,
-}
-
-impl Time {
-    /// Adds what has gone by since the last time. Some hundred operations that seem to take longer than [`LONGEST_SLICE`]
-    /// were not running: a busy machine makes no rule fail.
-    fn tick(&mut self) -> Duration {
-        let now = self.watch.elapsed();
-        self.used += now.saturating_sub(self.seen).min(LONGEST_SLICE);
-        self.seen = now;
-        self.used
-    }
 }
 
 /// Leaves the frame when dropped.
@@ -125,8 +91,7 @@ impl Drop for Entered {
 pub(super) fn enter(now: Moment, env: &Arc<Env>, levels: usize) -> Entered {
     STACK.with_borrow_mut(|stack| {
         if stack.frames.is_empty() {
-            SPENT.set(0);
-            TIME.set(None);
+            budget::begin();
         }
         let start = stack.slots.len();
         let env = env.clone();
@@ -218,7 +183,7 @@ fn computed(
     };
     let value = expr.run(engine).map(Arc::new);
     // a `let` that failed for want of operations may do better when another expression asks
-    if value.is_ok() || !exhausted() {
+    if value.is_ok() || !budget::is_spent() {
         let _ = cell.set(value.clone());
     }
     value
@@ -289,48 +254,4 @@ pub(super) fn vars(map: &Arc<Map<String, Value>>) -> Arc<Value> {
             value
         }
     })
-}
-
-/// Counts operations that Rhai does not see: the items a function goes through.
-pub(super) fn spend(operations: usize) -> Outcome<()> {
-    match count(operations as u64) {
-        None => Ok(()),
-        Some(why) => refuse(why),
-    }
-}
-
-/// What Rhai calls for every operation. A text ends the evaluation.
-pub(super) fn progress() -> Option<Dynamic> {
-    count(1).map(Dynamic::from)
-}
-
-fn exhausted() -> bool {
-    SPENT.get() > MOST_OPERATIONS || TIME.get().is_some_and(|time| time.used > MOST_TIME)
-}
-
-fn count(operations: u64) -> Option<&'static str> {
-    const LOOK_EVERY: u64 = 256;
-    let before = SPENT.get();
-    let after = before.saturating_add(operations);
-    SPENT.set(after);
-    if after > MOST_OPERATIONS {
-        return Some("too much to calculate: the limit of 500000 operations is passed");
-    }
-    if before / LOOK_EVERY == after / LOOK_EVERY {
-        return None;
-    }
-    let mut time = TIME.get().unwrap_or_else(|| Time {
-        watch: Stopwatch::new(),
-        seen: Duration::ZERO,
-        used: Duration::ZERO,
-    });
-    let used = time.tick();
-    TIME.set(Some(time));
-    (used > MOST_TIME).then_some("too slow: the limit of 50 ms is passed")
-}
-
-/// What the last evaluation on this thread has spent.
-#[cfg(test)]
-pub(super) fn spent() -> u64 {
-    SPENT.get()
 }

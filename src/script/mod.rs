@@ -5,6 +5,7 @@
 //! Rhai, every name being looked up through [`Scope`] (`frame`). Documents are handed to Rhai lazily ([`json::Json`]).
 //! What the strictness means stands in `docs/rules.md`; the recipe, and why it is so, in [`engine`].
 
+mod budget;
 mod check;
 mod closure;
 mod compare;

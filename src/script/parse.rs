@@ -176,6 +176,10 @@ fn explain(kind: &ParseErrorType, found: &str) -> (String, String) {
             "something is missing at its end",
         ),
         ParseErrorType::Reserved(word) => reserved(word),
+        ParseErrorType::PropertyExpected if found.starts_with(char::is_alphabetic) => (
+            format!("`{found}` is a word of Rhai"),
+            format!("a key with that name is read `doc[\"{found}\"]`"),
+        ),
         ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => reserved(word),
         // Rhai takes what follows a whole expression for a new statement
         ParseErrorType::MissingToken(token, _) if token == ";" => (

@@ -1,9 +1,7 @@
-//! Making, opening and setting aside the file `history.db`.
+//! Making and opening the file `history.db`.
 //!
-//! A store is never seen half-made: a new one is built under another name and renamed into place. Setting a corrupt one
-//! aside takes several renames; the new, paused store lies beside it under the name [`PAUSED`] from the first of them to
-//! the last, and a start that finds that name begins the setting aside again. So there is no moment at which a crash
-//! leads to a store with fresh budgets that is not paused.
+//! A store is never seen half-made: a new one is built under another name and renamed into place. What was removed while
+//! open is written anew; what was replaced is not touched.
 
 use std::{
     fs,
@@ -15,28 +13,27 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::model::{moment::Moment, standing::Pause};
+use crate::model::moment::Moment;
 
 use super::{
     Opened, Store, StoreError,
+    aside::{interrupted, set_aside},
     looks::FactsFile,
-    rows,
     schema::{self, Care, broken},
 };
 
 pub(super) const HISTORY: &str = "history.db";
 const FRESH: &str = "history.db.fresh";
-const PAUSED: &str = "history.db.paused";
 const MENDED: &str = "history.db.mended";
 
 /// What SQLite keeps beside a database.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
-
-/// So many corrupt stores are kept for people to look at.
-const KEPT_ASIDE: usize = 3;
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A log is cut back to this after a checkpoint.
 const LOG_BYTES: i64 = 8 << 20;
+
+/// Memory for pages; negative means KiB.
+const CACHE_KIB: i64 = -16_384;
 
 /// (device, inode).
 type Identity = (u64, u64);
@@ -133,14 +130,8 @@ impl Store {
     }
 }
 
-/// A crash while a corrupt store was set aside, or a log without its file: nobody knows what was spent.
-pub(super) fn interrupted(dir: &Path) -> bool {
-    let path = dir.join(HISTORY);
-    present(&dir.join(PAUSED)) || (!present(&path) && present(&beside(&path, "-wal")))
-}
-
 /// Opens a store that is there and proves that it can be used.
-fn existing(dir: &Path) -> Result<Store, StoreError> {
+pub(super) fn existing(dir: &Path) -> Result<Store, StoreError> {
     let path = dir.join(HISTORY);
     let conn = open_file(&path, schema::HISTORY, Care::Whole)?;
     // A write, so that a disk that cannot be written is found now and the log has its identity.
@@ -190,6 +181,7 @@ fn set_up(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+    conn.pragma_update(None, "cache_size", CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
@@ -221,90 +213,19 @@ pub(super) fn build(
     sync(path)
 }
 
-fn set_aside(dir: &Path, why: &str, now: Moment) -> Result<(Store, Opened), StoreError> {
-    let path = dir.join(HISTORY);
-    let paused = dir.join(PAUSED);
-    build(&paused, schema::HISTORY, |conn| {
-        rows::put_pause(
-            conn,
-            Some(&Pause {
-                at: now,
-                by: "engine".to_owned(),
-                reason: format!("the store was corrupt and was set aside: {why}"),
-                until: None,
-            }),
-        )
-    })?;
-    let aside = put_aside(&path, now)?;
-    rename(&paused, &path)?;
-    tracing::error!(aside = %aside.display(), why, "the store is corrupt; a fresh one starts paused");
-    let opened = Opened::SetAside {
-        path: aside,
-        why: why.to_owned(),
-    };
-    Ok((existing(dir)?, opened))
-}
-
-/// Renames a database and what lies beside it; the oldest of those set aside before are removed.
-pub(super) fn put_aside(path: &Path, now: Moment) -> Result<PathBuf, StoreError> {
-    let base = beside(path, &format!(".corrupt-{}", now.0));
-    let mut aside = base.clone();
-    let mut again = 1;
-    while present(&aside) || BESIDE.iter().any(|suffix| present(&beside(&aside, suffix))) {
-        again += 1;
-        aside = beside(&base, &format!(".{again}"));
-    }
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let (from, to) = (beside(path, suffix), beside(&aside, suffix));
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(StoreError::io("set aside", &from)(error));
-            }
-            _ => {}
-        }
-    }
-    forget_older(path);
-    Ok(aside)
-}
-
-/// Only a tidying: a failure is no reason not to start.
-fn forget_older(path: &Path) {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        return;
-    };
-    let prefix = format!("{}.corrupt-", name.to_string_lossy());
-    let Ok(entries) = fs::read_dir(dir) else {
-        return;
-    };
-    let mut aside: Vec<(i64, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let stamp = name.to_str()?.strip_prefix(&prefix)?;
-            let digits = stamp.split(['-', '.']).next()?;
-            Some((digits.parse().ok()?, entry.path()))
-        })
-        .collect();
-    aside.sort();
-    let mut stamps: Vec<i64> = aside.iter().map(|(stamp, _)| *stamp).collect();
-    stamps.dedup();
-    let Some(&oldest_kept) = stamps.iter().rev().nth(KEPT_ASIDE - 1) else {
-        return;
-    };
-    for (_, path) in aside.iter().filter(|(stamp, _)| *stamp < oldest_kept) {
-        let _ = fs::remove_file(path);
-    }
-}
-
 pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
     }
     match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(StoreError::io("make", dir)(error));
+        Ok(()) => {
+            // Its name, and that of `state/`, survive a loss of power.
+            for parent in dir.ancestors().skip(1).take(2) {
+                let _ = sync(parent);
+            }
         }
-        _ => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StoreError::io("make", dir)(error)),
     }
     let found = fs::metadata(dir).map_err(StoreError::io("find", dir))?;
     if found.is_dir() && found.mode() & 0o077 != 0 {
@@ -373,6 +294,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::store::aside::PAUSED;
     use crate::{
         model::{attempt::Row, status::Status},
         store::{

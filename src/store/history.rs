@@ -11,7 +11,7 @@ use crate::model::{
     status::Status,
 };
 
-use super::{Store, StoreError, rows::parse, schema::broken};
+use super::{Store, StoreError, load::parse, schema::broken};
 
 /// No query gives more than this.
 pub const HISTORY_LIMIT: usize = 10_000;

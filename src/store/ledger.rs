@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::model::{Name, moment::Moment};
 
-use super::{Store, StoreError, rows::parse, schema::broken};
+use super::{Store, StoreError, load::parse, schema::broken};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -348,7 +348,9 @@ mod tests {
             change("a", at(40), Status::Ok, Status::Warning),
             // Bad since 39, verified at 45: 360 s. Bad again 20 h later.
             written(ended(&attempt(2, "a", at(40)), End::Verified, at(45))),
-            change("a", at(45), Status::Warning, Status::Ok),
+            // What was bad at that very instant is what was repaired.
+            change("a", at(45), Status::Warning, Status::Critical),
+            change("a", at(45), Status::Critical, Status::Ok),
             // UNKNOWN is no recurrence.
             change("a", at(50), Status::Ok, Status::Unknown),
             change("a", at(1200), Status::Unknown, Status::Critical),
@@ -384,6 +386,28 @@ mod tests {
         "##);
         assert_eq!(store.verified(None).unwrap(), 2);
         assert_eq!(store.verified(Some("b")).unwrap(), 0);
+    }
+
+    #[test]
+    fn forgetting_in_several_steps_loses_no_recurrence() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
+        let attempts = (0..700).map(|id| {
+            let attempt = attempt(id + 1, "a", at(id * 60));
+            written(ended(&attempt, End::Verified, at(id * 60 + 1)))
+        });
+        // The first call forgets five hundred attempts; these concern the others.
+        let changes =
+            (600..700).map(|id| change("a", at(id * 60 + 30), Status::Ok, Status::Critical));
+        let rows: Vec<Row> = attempts.chain(changes).collect();
+        store.write(&rows, Durability::Lazy).unwrap();
+        let now = at(400 * 24 * 60);
+        let before = lines(&store, now);
+        while store.prune(now, &Keep::default()).unwrap().more {
+            assert_eq!(lines(&store, now), before);
+        }
+        assert_eq!(lines(&store, now), before);
+        assert!(before[0].contains(r#""recurred_1h":100"#), "{}", before[0]);
     }
 
     const CHECKS: [&str; 3] = ["a", "b", "c"];

@@ -94,7 +94,11 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 fn owner(path: &Path) -> Option<u32> {
     let mut text = String::new();
-    File::open(path)
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)
         .ok()?
         .take(32)
         .read_to_string(&mut text)

@@ -11,25 +11,29 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | `file` | making, opening, setting aside |
+//! | `file`, `aside` | making and opening; setting a corrupt one aside |
 //! | `schema` | the tables |
-//! | `rows` | writing rows, loading what a start needs |
+//! | `rows`, `load` | writing rows; reading back what a start needs |
 //! | `history`, `ledger` | what happened, and what it came to |
-//! | `block`, `looks` | facts of looks: the encoding, and its place in `facts.db` |
+//! | `block` | how looks are encoded |
+//! | `looks`, `replay` | recording them in `facts.db`; reading them back |
 //! | `prune` | forgetting, a little at a time |
 //! | `writer` | the thread that owns a store |
 //! | `snapshot`, `wal` | reading a store without writing a byte anywhere |
 //! | [`lock`], [`lastgood`], `kill_switch` | the other files of `state/homeostat/` |
 
+mod aside;
 mod block;
 mod file;
 mod history;
 mod kill_switch;
 pub mod lastgood;
 mod ledger;
+mod load;
 pub mod lock;
 mod looks;
 mod prune;
+mod replay;
 mod rows;
 #[cfg(test)]
 mod sample;
@@ -47,8 +51,9 @@ pub use kill_switch::{PAUSE_FILE, pause_file};
 pub use lastgood::LastGood;
 pub use ledger::LedgerLine;
 pub use lock::{Lock, LockError};
-pub use looks::{LookRecord, Replay};
+pub use looks::LookRecord;
 pub use prune::{FACTS_BYTES, IMAGES_BYTES, Pruned};
+pub use replay::Replay;
 pub use snapshot::snapshot;
 pub use writer::{Health, Writer};
 

@@ -145,8 +145,9 @@ fn forget_standings(conn: &Connection, before: Moment) -> rusqlite::Result<usize
 /// Forgets the oldest before-images of ended attempts beyond a total size.
 fn forget_images(conn: &Connection, bytes: u64, pruned: &mut Pruned) -> Result<(), StoreError> {
     let doing = "forget old before-images";
-    let sizes = "SELECT attempt.id, coalesce(length(undo), 0) + coalesce(length(prepared.body), 0) AS size \
-                 FROM attempt LEFT JOIN prepared ON prepared.attempt = attempt.id WHERE ended IS NOT NULL";
+    let sizes = "SELECT id, coalesce(length(undo), 0) \
+                 + (SELECT coalesce(sum(length(body)), 0) FROM prepared WHERE prepared.attempt = attempt.id) AS size \
+                 FROM attempt WHERE ended IS NOT NULL";
     let total: u64 = conn
         .query_row(
             &format!("SELECT coalesce(sum(size), 0) FROM ({sizes})"),

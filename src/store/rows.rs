@@ -1,4 +1,4 @@
-//! Writing rows, and loading what a start needs.
+//! Writing rows.
 //!
 //! An attempt and the budget that counts it are one transaction, and so are an intent and the number of the next one:
 //! there is no state of the disk in which an attempt was begun and not paid for, or in which a number is given twice.
@@ -6,27 +6,20 @@
 //! What undoing needs (before-images of files) is kept apart from an attempt's body and compressed: queries over the
 //! history never read it.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeSet,
-    io::{Read, Write},
-};
+use std::{borrow::Cow, collections::BTreeSet, io::Write};
 
-use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use serde::{Serialize, de::DeserializeOwned};
+use flate2::{Compression, write::ZlibEncoder};
+use rusqlite::{Connection, TransactionBehavior, params};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{
-    attempt::{Attempt, AttemptId, End, NoteKind, Phase, Row, Saved},
+    attempt::{Attempt, AttemptId, End, NoteKind, Phase, Row},
     moment::Moment,
     standing::{Budget, Pause, Standing},
 };
 
-use super::{Durability, HistoryEntry, Store, StoreError, schema::broken};
-
-/// Compressed bodies are not read past this: more was never written.
-const BODY_BYTES: u64 = 1 << 30;
+use super::{Durability, HistoryEntry, Store, StoreError};
 
 impl Store {
     /// Writes rows in their order, all or none.
@@ -46,29 +39,16 @@ impl Store {
         self.transact(durability, |conn| rows.try_for_each(|row| put(conn, row)))
     }
 
-    /// Before-images of a rung, durable before it is done: they survive a crash between act and receipt.
+    /// Before-images of a rung, or of its next step, durable before it is done: they survive a crash between act and
+    /// receipt. They are added to those that the attempt has.
     pub fn prepared(&mut self, attempt: AttemptId, effects: &[Value]) -> Result<(), StoreError> {
         let body = pack(&effects)?;
         self.transact(Durability::Durable, |conn| {
-            conn.prepare_cached("INSERT OR REPLACE INTO prepared (attempt, body) VALUES (?1, ?2)")
+            conn.prepare_cached("INSERT INTO prepared (attempt, body) VALUES (?1, ?2)")
                 .and_then(|mut query| query.execute(params![attempt, body]))
                 .map(drop)
                 .map_err(StoreError::sqlite("write what a rung needs to be undone"))
         })
-    }
-
-    /// What [`Store::prepared`] was given for this attempt; empty if nothing was, or if it was forgotten since.
-    pub fn prepared_of(&self, attempt: AttemptId) -> Result<Vec<Value>, StoreError> {
-        let body: Option<Vec<u8>> = self
-            .conn
-            .query_row(
-                "SELECT body FROM prepared WHERE attempt = ?1",
-                [attempt],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(broken("read what a rung needs to be undone"))?;
-        body.map_or(Ok(Vec::new()), |body| unpack(&body))
     }
 
     /// Remembers that a person (`by`) undid an attempt.
@@ -81,83 +61,6 @@ impl Store {
             .map(drop)
             .map_err(StoreError::sqlite("write that an attempt was undone"))
         })
-    }
-
-    /// When an attempt was undone, if it was.
-    pub fn undone_at(&self, id: AttemptId) -> Result<Option<Moment>, StoreError> {
-        self.conn
-            .query_row("SELECT at FROM undone WHERE attempt = ?1", [id], |row| {
-                row.get(0).map(Moment)
-            })
-            .optional()
-            .map_err(broken("read whether an attempt was undone"))
-    }
-
-    /// An attempt, ended ones too, with all its receipts need to be undone.
-    pub fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
-        self.conn
-            .query_row(
-                "SELECT body, undo FROM attempt WHERE id = ?1",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()
-            .map_err(broken("read an attempt"))?
-            .map(|(body, undo): (String, Option<Vec<u8>>)| whole_attempt(&body, undo.as_deref()))
-            .transpose()
-    }
-
-    /// Everything needed to go on after a restart.
-    pub fn load(&self) -> Result<Saved, StoreError> {
-        let doing = "load the store";
-        let mut saved = Saved {
-            standings: self.bodies::<Standing>("SELECT name, body FROM standing ORDER BY name")?,
-            budgets: self.bodies::<Budget>("SELECT name, body FROM budget ORDER BY name")?,
-            ..Saved::default()
-        };
-        let pause: Option<String> = self
-            .conn
-            .query_row("SELECT body FROM pause", [], |row| row.get(0))
-            .optional()
-            .map_err(broken(doing))?;
-        saved.pause = pause.map(|body| parse(&body)).transpose()?;
-        let mut query = self
-            .conn
-            .prepare("SELECT body, undo FROM attempt WHERE ended IS NULL ORDER BY id")
-            .map_err(broken(doing))?;
-        let open = query
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(broken(doing))?;
-        for row in open {
-            let (body, undo): (String, Option<Vec<u8>>) = row.map_err(broken(doing))?;
-            saved.attempts.push(whole_attempt(&body, undo.as_deref())?);
-        }
-        saved.next_attempt = self
-            .conn
-            .query_row(
-                "SELECT max(value, (SELECT coalesce(max(id), 0) + 1 FROM attempt)) FROM counter \
-                 WHERE name = 'next_attempt'",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(broken(doing))?;
-        Ok(saved)
-    }
-
-    fn bodies<T: DeserializeOwned>(
-        &self,
-        query: &str,
-    ) -> Result<Vec<(crate::model::Name, T)>, StoreError> {
-        let doing = "load the store";
-        let mut query = self.conn.prepare(query).map_err(broken(doing))?;
-        let rows = query
-            .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
-            .map_err(broken(doing))?;
-        rows.map(|row| {
-            let (name, body) = row.map_err(broken(doing))?;
-            Ok((name, parse(&body)?))
-        })
-        .collect()
     }
 
     /// One transaction, after making sure that its file is still the one a restart will find.
@@ -387,25 +290,9 @@ fn without_undo(attempt: &Attempt) -> (Cow<'_, Attempt>, Option<Vec<Option<Value
     (Cow::Owned(bare), Some(undo))
 }
 
-fn whole_attempt(body: &str, undo: Option<&[u8]>) -> Result<Attempt, StoreError> {
-    let mut attempt: Attempt = parse(body)?;
-    if let Some(undo) = undo {
-        let undo: Vec<Option<Value>> = unpack(undo)?;
-        for (receipt, undo) in attempt.receipts.iter_mut().zip(undo) {
-            receipt.undo = undo;
-        }
-    }
-    Ok(attempt)
-}
-
 fn text<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-pub(super) fn parse<T: DeserializeOwned>(body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body)
-        .map_err(|error| StoreError::corrupt(format!("a row of it cannot be read: {error}")))
 }
 
 /// JSON, compressed.
@@ -416,16 +303,6 @@ fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
         .write_all(&body)
         .and_then(|()| encoder.finish())
         .map_err(|error| StoreError::Encode(serde_json::Error::io(error)))
-}
-
-fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, StoreError> {
-    let mut text = Vec::new();
-    ZlibDecoder::new(body)
-        .take(BODY_BYTES)
-        .read_to_end(&mut text)
-        .map_err(|error| StoreError::corrupt(format!("a row of it cannot be read: {error}")))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| StoreError::corrupt(format!("a row of it cannot be read: {error}")))
 }
 
 #[cfg(test)]
@@ -486,6 +363,10 @@ mod tests {
                 budget: budget(&[NOON, later]),
             },
             Row::Pause(Some(pause.clone())),
+            Row::Budget {
+                check: "c".into(),
+                budget: budget(&[later]),
+            },
             change("a", NOON, Status::Ok, Status::Critical),
         ];
         store.write(&rows, Durability::Lazy).unwrap();
@@ -499,7 +380,8 @@ mod tests {
             saved.budgets,
             [
                 ("a".into(), budget(&[NOON, later])),
-                ("b".into(), budget(&[NOON]))
+                ("b".into(), budget(&[NOON])),
+                ("c".into(), budget(&[later]))
             ]
         );
         assert_eq!(saved.attempts, std::slice::from_ref(&open));
@@ -529,8 +411,14 @@ mod tests {
         assert!(store.prepared_of(1).unwrap().is_empty());
         store.prepared(1, &effects).unwrap();
         assert_eq!(store.prepared_of(1).unwrap(), effects);
-        store.prepared(1, &effects[..1]).unwrap();
-        assert_eq!(store.prepared_of(1).unwrap(), effects[..1]);
+        // The images of the next step are added.
+        let next = json!({"file": "data/y.json"});
+        store.prepared(2, &[json!("another attempt")]).unwrap();
+        store.prepared(1, std::slice::from_ref(&next)).unwrap();
+        assert_eq!(
+            store.prepared_of(1).unwrap(),
+            [effects[0].clone(), effects[1].clone(), next]
+        );
         assert_eq!(store.undone_at(1).unwrap(), None);
         store.undone(1, NOON.plus(minutes(1)), "ann").unwrap();
         assert_eq!(store.undone_at(1).unwrap(), Some(NOON.plus(minutes(1))));

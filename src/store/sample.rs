@@ -28,6 +28,7 @@ pub(super) fn standing(status: Status, at: Moment) -> Standing {
         status,
         message: format!("it is {status}"),
         since: at,
+        bad_since: status.is_bad().then_some(at),
         looked: Some(at),
         recent: vec![Status::Ok, status],
         good: 0,
@@ -43,6 +44,7 @@ pub(super) fn budget(begun: &[Moment]) -> Budget {
         rested: None,
         unverified: 1,
         quarantined: None,
+        ..Budget::default()
     }
 }
 
@@ -79,6 +81,7 @@ pub(super) fn attempt(id: AttemptId, check: &str, begun: Moment) -> Attempt {
         after: None,
         trial: false,
         round: None,
+        withheld: None,
     }
 }
 

@@ -34,7 +34,8 @@ CREATE TABLE attempt (
 CREATE INDEX attempt_open ON attempt (id) WHERE ended IS NULL;
 CREATE INDEX attempt_name ON attempt (name, begun);
 CREATE INDEX attempt_begun ON attempt (begun);
-CREATE TABLE prepared (attempt INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE prepared (id INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX prepared_attempt ON prepared (attempt);
 CREATE TABLE undone (attempt INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL) STRICT;
 CREATE TABLE entry (
     seq INTEGER PRIMARY KEY,

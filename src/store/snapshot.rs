@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, aside,
     file::{self, HISTORY},
     looks::FactsFile,
     schema::{self, Care, broken},
@@ -31,7 +31,7 @@ const TRIES: usize = 5;
 /// The store is corrupt, of a newer version, or was being written all the time.
 pub fn snapshot(dir: &Path) -> Result<Option<Store>, StoreError> {
     let path = dir.join(HISTORY);
-    if file::interrupted(dir) {
+    if aside::interrupted(dir) {
         return Err(StoreError::corrupt("it is being set aside"));
     }
     if !file::present(&path) {
@@ -58,6 +58,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let doing = "open recorded facts";
     let conn = Connection::open_with_flags(uri(path), flags).map_err(broken(doing))?;
     schema::verify(&conn, schema::FACTS, Care::Quick, path)?;
+    keep_to_memory(&conn)?;
     Ok(conn)
 }
 
@@ -86,7 +87,14 @@ fn in_memory(path: &Path, tables: &str, care: Care) -> Result<Connection, StoreE
     conn.deserialize_read_exact(MAIN_DB, &bytes[..], bytes.len(), false)
         .map_err(broken(doing))?;
     schema::verify(&conn, tables, care, path)?;
+    keep_to_memory(&conn)?;
     Ok(conn)
+}
+
+/// A large sort must not go to a file either.
+fn keep_to_memory(conn: &Connection) -> Result<(), StoreError> {
+    conn.pragma_update(None, "temp_store", "MEMORY")
+        .map_err(StoreError::sqlite("set a snapshot up"))
 }
 
 /// The file with its log, both of one moment.

@@ -51,16 +51,30 @@ fn fault(name: &'static str, code: &'static str, marked: &str) -> Fault {
     }
 }
 
-/// A check called `extra` that looks at a JSON file, with these lines in it.
-fn check(name: &'static str, code: &'static str, lines: &str) -> Fault {
-    let mut text = "checks:\n  - name: extra\n    about: An extra one.\n    probe: { json: { file: data/extra.json } }\n".to_owned();
+/// A whole file of what may be only some lines of a check called `extra`, which looks at a JSON file.
+pub fn file_of(lines: &str) -> String {
+    if lines.starts_with(|c: char| c.is_ascii_alphabetic())
+        && ["checks", "vars", "defaults", "tests", "investigations"]
+            .iter()
+            .any(|part| lines.starts_with(&format!("{part}:")))
+    {
+        return lines.to_owned();
+    }
+    let mut text = "checks:\n  - name: extra\n    about: An extra one.\n".to_owned();
+    if !lines.contains("probe: ") {
+        text.push_str("    probe: { json: { file: data/extra.json } }\n");
+    }
     for line in lines.lines() {
         text.push_str(&format!("    {line}\n"));
     }
-    if !lines.contains("threshold") {
+    if !lines.contains("threshold:") {
         text.push_str("    threshold: { critical: missing }\n");
     }
-    fault(name, code, &text)
+    text
+}
+
+fn check(name: &'static str, code: &'static str, lines: &str) -> Fault {
+    fault(name, code, &file_of(lines))
 }
 
 /// All of them.

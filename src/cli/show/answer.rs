@@ -178,6 +178,10 @@ fn repairs(checks: &[CheckAnswer]) -> Vec<String> {
         found.count()
     };
     let is = |decided| move |repair: &RemediationAnswer| repair.decision == decided;
+    let is_held = |repair: &RemediationAnswer| {
+        let by = repair.held_by.as_deref();
+        repair.decision == Decided::Held && !matches!(by, Some("look_only" | "no_target"))
+    };
     let verified =
         number(&|repair| repair.decision == Decided::Repaired && repair.verified == Some(true));
     let open = number(&is(Decided::Repaired)) - verified;
@@ -393,7 +397,21 @@ mod tests {
             colour: true,
             ..Style::plain()
         };
-        insta::assert_snapshot!(visible(&answer(&samples::wish(), &style)), @"");
+        insta::assert_snapshot!(visible(&answer(&samples::wish(), &style)), @r#"
+        ␛[31;1mCRITICAL␛[0m  ␛[1mentry_thresholds␛[0m  Base threshold 3.5 is above 3.0
+                  ␛[36mwould be repaired:␛[0m
+                    ␛[36m○␛[0m set_json data/thresholds.json  ␛[2mwould change 1 key␛[0m
+                      ␛[1m--- data/thresholds.json␛[0m
+                      ␛[1m+++ data/thresholds.json␛[0m
+                      ␛[36m@@ -1,3 +1,3 @@␛[0m
+                       {
+                      ␛[31;1m-  "base": 3.5␛[0m
+                      ␛[32m+  "base": 2.7␛[0m
+                       }
+        ␛[32mOK      ␛[0m  ␛[1mweights_file␛[0m      Weights file exists with 21 entries
+
+        ␛[1m2 checks␛[0m: ␛[32m1 OK␛[0m, ␛[31;1m1 CRITICAL␛[0m; 1 repair would be tried, nothing was changed  ␛[2mgeneration 0a1b2c3d4e5f␛[0m
+        "#);
     }
 
     #[test]

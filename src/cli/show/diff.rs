@@ -52,7 +52,15 @@ mod tests {
             colour: true,
             ..Style::plain()
         };
-        insta::assert_snapshot!(visible(&diff(SAMPLE, &style)), @"");
+        insta::assert_snapshot!(visible(&diff(SAMPLE, &style)), @r#"
+        ␛[1m--- data/t.json␛[0m
+        ␛[1m+++ data/t.json␛[0m
+        ␛[36m@@ -1,3 +1,3 @@␛[0m
+         {
+        ␛[31;1m-  "base": 3.5␛[0m
+        ␛[32m+  "base": 2.7␛[0m
+         }
+        "#);
         assert_eq!(diff(SAMPLE, &Style::plain()), SAMPLE);
     }
 

@@ -1,9 +1,10 @@
 //! `explain`: the last verdict as a tree, from what decided down to what it saw; then what holds the repair.
 //!
 //! The engine gives one JSON object:
-//! `{check, about, status, message, since, looked, error, why: {line, expression, saw}, thresholds: [{line, expression,
-//! value, parts}], let: {…}, facts: {…}, remediation: {decision, held_by, until, attempt, rungs, guard, budget}, rule:
-//! {file, line}}`. Whatever is absent is not shown; `guard` and `budget` are the model's own.
+//! `{check, about, rule: {file, line}, status, message, since, verdict: {status, message, why: {line, expression, saw},
+//! let, facts, error, …} | null, remediation: {held_by, until, attempt, guard, budget, …} | null}`, where `status` is
+//! the one that counts and `verdict` that of the last look; `guard` and `budget` are the model's own. A node of
+//! `verdict.thresholds` may carry its `value` and `parts`. Whatever is absent is not shown.
 
 use serde_json::{Map, Value};
 
@@ -45,9 +46,11 @@ impl Branch {
 
 pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
     let mut shown = head(explanation, now, style);
-    let mut branches = reasons(explanation, style);
-    branches.extend(values(explanation, "let", style));
-    branches.extend(values(explanation, "facts", style));
+    let verdict = explanation.get("verdict").unwrap_or(&Value::Null);
+    let mut branches: Vec<Branch> = look(explanation, verdict, style).into_iter().collect();
+    branches.extend(reasons(verdict, style));
+    branches.extend(values(verdict, "let", style));
+    branches.extend(values(verdict, "facts", style));
     branches.extend(remediation(explanation, now, style));
     grow(&branches, "", style, &mut shown);
     shown
@@ -101,19 +104,30 @@ fn status(value: Option<&Value>, style: &Style) -> String {
     }
 }
 
+/// The verdict of the last look, where it is not the one that counts (patience).
+fn look(explanation: &Value, verdict: &Value, style: &Style) -> Option<Branch> {
+    let seen = verdict.get("status")?;
+    if Some(seen) == explanation.get("status") {
+        return None;
+    }
+    let message = word(verdict, "message").unwrap_or_default();
+    let last = format!("last look  {}  {message}", status(Some(seen), style));
+    Some(Branch::leaf(last))
+}
+
 /// The error, the expression that decided, and the threshold lines.
-fn reasons(explanation: &Value, style: &Style) -> Vec<Branch> {
+fn reasons(verdict: &Value, style: &Style) -> Vec<Branch> {
     let mut branches = Vec::new();
-    if let Some(error) = word(explanation, "error").filter(|error| !error.is_empty()) {
+    if let Some(error) = word(verdict, "error").filter(|error| !error.is_empty()) {
         branches.push(Branch::leaf(
             style.paint(Tone::Unknown, &format!("error: {error}")),
         ));
     }
-    if let Some(why) = explanation.get("why").filter(|why| why.is_object()) {
+    if let Some(why) = verdict.get("why").filter(|why| why.is_object()) {
         branches.push(expression(why, true, style));
     }
-    let lines = explanation.get("thresholds").and_then(Value::as_array);
-    let decided = explanation.pointer("/why/line");
+    let lines = verdict.get("thresholds").and_then(Value::as_array);
+    let decided = verdict.pointer("/why/line");
     for line in lines.into_iter().flatten() {
         if line.get("line") != decided || decided.is_none() {
             branches.push(expression(line, false, style));
@@ -153,8 +167,8 @@ fn tone_of_line(line: &str, decided: bool) -> Tone {
     }
 }
 
-fn values(explanation: &Value, key: &str, style: &Style) -> Option<Branch> {
-    let map = explanation.get(key)?.as_object()?;
+fn values(verdict: &Value, key: &str, style: &Style) -> Option<Branch> {
+    let map = verdict.get(key)?.as_object()?;
     (!map.is_empty()).then(|| Branch::of(style.strong(key), pairs(map, style)))
 }
 
@@ -296,18 +310,22 @@ mod tests {
             "status": "WARNING",
             "message": "Weights file missing",
             "since": NOW.seconds() - 600.0,
-            "why": {
-                "line": "warning",
-                "expression": "missing || len == 0",
-                "saw": {"missing": true, "len": 0},
+            "verdict": {
+                "status": "OK",
+                "message": "Weights file exists",
+                "why": {
+                    "line": "warning",
+                    "expression": "missing || len == 0",
+                    "saw": {"missing": true, "len": 0},
+                },
+                "thresholds": [
+                    {"line": "critical", "expression": "exists && !valid", "value": false,
+                     "parts": [{"expression": "exists", "value": false}]},
+                    {"line": "warning", "expression": "missing || len == 0", "value": true},
+                ],
+                "let": {},
+                "facts": {"exists": false, "doc": null, "records": [1, 2, 3, 4]},
             },
-            "thresholds": [
-                {"line": "critical", "expression": "exists && !valid", "value": false,
-                 "parts": [{"expression": "exists", "value": false}]},
-                {"line": "warning", "expression": "missing || len == 0", "value": true},
-            ],
-            "let": {},
-            "facts": {"exists": false, "doc": null, "records": [1, 2, 3, 4]},
             "remediation": {
                 "held_by": "cooldown",
                 "until": NOW.seconds() + 540.0,
@@ -325,6 +343,7 @@ mod tests {
         Weights file missing
         The composite weights exist.
         critical.yaml:12
+        ├─ last look  OK  Weights file exists
         ├─ warning  missing || len == 0
         │  ├─ missing = true
         │  └─ len = 0
@@ -344,7 +363,7 @@ mod tests {
 
     #[test]
     fn little_is_enough() {
-        let value = json!({"check": "x", "status": "UNKNOWN", "message": "", "error": "no answer within 10s"});
+        let value = json!({"check": "x", "status": "UNKNOWN", "message": "", "verdict": {"status": "UNKNOWN", "error": "no answer within 10s"}});
         insta::assert_snapshot!(explain(&value, NOW, &Style::plain()), @r#"
         x  UNKNOWN
         ├─ error: no answer within 10s

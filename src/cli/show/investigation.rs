@@ -11,20 +11,18 @@ pub fn headline(record: &Value, style: &Style) -> String {
         .map(|status| style.status(status))
         .unwrap_or_else(|| style.dim("no status"));
     let looked = list(record, "checks").len();
-    let fixes = match record.get("fixes_applied") {
-        Some(Value::Array(fixes)) => fixes.len(),
-        Some(Value::Number(number)) => number.as_u64().unwrap_or(0) as usize,
-        _ => 0,
-    };
-    let cause = record
-        .get("trigger")
-        .and_then(Value::as_str)
-        .map(|cause| style.dim(&format!("  ({})", text::clean(cause))))
+    let fixes = list(record, "fixes_applied").len();
+    let word = |key: &str| record.get(key).and_then(Value::as_str).map(text::clean);
+    let cause = word("cause")
+        .map(|cause| format!("; probable cause {}", style.strong(&cause)))
+        .unwrap_or_default();
+    let trigger = word("trigger")
+        .map(|trigger| style.dim(&format!("  ({trigger})")))
         .unwrap_or_default();
     format!(
-        "{status} before repairs: {}, {}{cause}",
+        "{status} before repairs: {}, {}{cause}{trigger}",
         text::count(looked, "check"),
-        text::count(fixes, "fix").replace("fixs", "fixes")
+        text::count(fixes, "step"),
     )
 }
 
@@ -43,16 +41,15 @@ fn row(check: &Value, style: &Style) -> Vec<String> {
         Some(status) => style.status(status),
         None => text::clean(word("status")),
     };
-    let applied = match check.get("fix_applied") {
-        Some(Value::Bool(applied)) => *applied,
-        Some(Value::String(text)) => !text.is_empty(),
-        _ => false,
-    };
-    let fix = match (applied, check.get("fix_success").and_then(Value::as_bool)) {
-        (false, _) => String::new(),
-        (true, Some(true)) => style.paint(Tone::Good, "  repaired, verified"),
-        (true, Some(false)) => style.paint(Tone::Bad, "  repair did not help"),
-        (true, None) => style.paint(Tone::Warning, "  repaired, not verified yet"),
+    let success = check.get("fix_success").and_then(Value::as_bool);
+    let fix = match (check.get("fix_applied").and_then(Value::as_str), success) {
+        (None, _) => String::new(),
+        (Some(kinds), Some(true)) => {
+            style.paint(Tone::Good, &format!("  {}: verified", text::clean(kinds)))
+        }
+        (Some(kinds), _) => {
+            style.paint(Tone::Bad, &format!("  {}: not proven", text::clean(kinds)))
+        }
     };
     vec![
         status,
@@ -94,17 +91,20 @@ pub(crate) mod samples {
     pub fn record() -> Value {
         json!({
             "timestamp": 1_767_700_800.0, "time": "2026-01-06T12:00:00.000Z",
-            "trigger": "mock_signal_failure", "cause": "mock_signal_failure", "session": 7,
-            "overall_status": "CRITICAL",
+            "trigger": "mock_signal_failure", "overall_status": "CRITICAL",
             "checks": [
                 {"check_name": "composite_weights", "status": "OK", "message": "21 entries",
-                 "fix_applied": false, "fix_success": null},
+                 "fix_applied": null, "fix_success": false},
                 {"check_name": "entry_thresholds", "status": "CRITICAL", "message": "Base 3.5 is above 3.0",
-                 "fix_applied": true, "fix_success": true},
+                 "fix_applied": "set_json", "fix_success": true},
                 {"check_name": "cache_lock", "status": "WARNING", "message": "held for 412 s",
-                 "fix_applied": true, "fix_success": false},
+                 "fix_applied": "remove_file", "fix_success": false},
             ],
-            "fixes_applied": ["entry_thresholds"],
+            "fixes_applied": [
+                "entry_thresholds: set_json data/thresholds.json (verified)",
+                "cache_lock: remove_file data/cache.lock (failed)",
+            ],
+            "cause": "entry_thresholds", "session": "sre_rca-1767700800000", "duration_ms": 12.5,
         })
     }
 }
@@ -119,10 +119,10 @@ mod tests {
         let style = Style::plain();
         let shown = format!("{}\n{}", headline(&record, &style), checks(&record, &style));
         insta::assert_snapshot!(shown, @r#"
-        CRITICAL before repairs: 3 checks, 1 fix  (mock_signal_failure)
+        CRITICAL before repairs: 3 checks, 2 steps; probable cause entry_thresholds  (mock_signal_failure)
         OK        composite_weights  21 entries
-        CRITICAL  entry_thresholds   Base 3.5 is above 3.0  repaired, verified
-        WARNING   cache_lock         held for 412 s  repair did not help
+        CRITICAL  entry_thresholds   Base 3.5 is above 3.0  set_json: verified
+        WARNING   cache_lock         held for 412 s  remove_file: not proven
         "#);
         assert_eq!(left(&record), Status::Warning);
         assert_eq!(left(&Value::Null), Status::Ok);

@@ -20,6 +20,7 @@ use crate::{
         status::Status,
         step::Outcome,
     },
+    rules::complaint::{self, Complaint},
 };
 
 /// Width of `CRITICAL`.
@@ -83,8 +84,8 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             complaints: all,
         } => {
             let said = format!(
-                "{} in the rules on disk: generation {generation} keeps running",
-                text::count(all.len(), "mistake")
+                "the rules on disk have mistakes ({}): generation {generation} keeps running",
+                complaint::summary(all)
             );
             let head = whole(Tone::Bad, "refused", &said);
             format!("{head}{}", indented(&complaints(all, style), 2))
@@ -209,12 +210,14 @@ pub fn json(news: &News, now: Moment) -> Value {
             changes,
             warnings,
         } => json!({
-            "news": "reloaded", "generation": generation, "changes": changes, "warnings": warnings,
+            "news": "reloaded", "generation": generation, "changes": changes, "warnings": machine(warnings),
         }),
         News::Refused {
             generation,
             complaints,
-        } => json!({"news": "refused", "generation": generation, "complaints": complaints}),
+        } => {
+            json!({"news": "refused", "generation": generation, "complaints": machine(complaints)})
+        }
         News::Paused(pause) => json!({
             "news": "paused",
             "paused": pause.is_some(),
@@ -231,6 +234,10 @@ pub fn json(news: &News, now: Moment) -> Value {
         map.insert("now".to_owned(), json!(now.seconds()));
     }
     value
+}
+
+fn machine(complaints: &[Complaint]) -> Vec<Value> {
+    complaints.iter().map(Complaint::to_json).collect()
 }
 
 /// An attempt for readers outside: without what undoing needs.
@@ -356,7 +363,7 @@ pub(crate) mod samples {
             },
             News::Refused {
                 generation: "0a1b2c3d4e5f".to_owned(),
-                complaints: vec![complaint(Severity::Error, 3, 3)],
+                complaints: vec![complaint(Severity::Error, 3, 5)],
             },
             News::Paused(Some(Pause {
                 at: NOON,
@@ -396,18 +403,23 @@ mod tests {
         12:00:00  held      cache_lock    held by cooldown until 12:09:00 (in 9 min)
         12:00:00  note      cache_lock    quarantined: 3 repairs in a row did not help
         12:00:00  reload    +2 ~1 -0 checks, generation 0a1b2c3d4e5f
-        12:00:00  refused   1 mistake in the rules on disk: generation 0a1b2c3d4e5f keeps running
-          error[unknown-key]: there is no key `thershold`
-            critical.yaml:3:3  in check weights_file
-              3 |   thershold: {}
-                |   ^
+        12:00:00  refused   the rules on disk have mistakes (1 error): generation 0a1b2c3d4e5f keeps running
+          unknown-key
+
+            × there is no key `thershold`
+             ╭─[critical.yaml:3:5]
+           2 │   - name: weights_file
+           3 │     thershold: {}
+             ·     ────┬────
+             ·         ╰── in weights_file
+             ╰────
             help: write `threshold`
         12:00:00  paused    no repair starts until 14:00:00 (in 2 h) (by ann: deploy)
         12:00:00  resumed   repairs are allowed again
-        12:00:00  session   sre_rca       CRITICAL before repairs: 3 checks, 1 fix  (mock_signal_failure)
+        12:00:00  session   sre_rca       CRITICAL before repairs: 3 checks, 2 steps; probable cause entry_thresholds  (mock_signal_failure)
                             OK        composite_weights  21 entries
-                            CRITICAL  entry_thresholds   Base 3.5 is above 3.0  repaired, verified
-                            WARNING   cache_lock         held for 412 s  repair did not help
+                            CRITICAL  entry_thresholds   Base 3.5 is above 3.0  set_json: verified
+                            WARNING   cache_lock         held for 412 s  remove_file: not proven
         "#);
     }
 
@@ -426,10 +438,10 @@ mod tests {
         {"news":"held","check":"cache_lock","by":"cooldown","until":1767701340.0,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"note","check":"cache_lock","text":"quarantined: 3 repairs in a row did not help","time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"reloaded","generation":"0a1b2c3d4e5f","changes":"+2 ~1 -0 checks","warnings":[],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
-        {"news":"refused","generation":"0a1b2c3d4e5f","complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","place":{"file":"critical.yaml","line":3,"column":3},"rule":"check weights_file"}],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
-        {"news":"paused","paused":true,"pause":{"at":1767700800000,"by":"ann","reason":"deploy","until":1767708000000},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
-        {"news":"paused","paused":false,"pause":null,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
-        {"news":"investigated","name":"sre_rca","record":{"timestamp":1767700800.0,"time":"2026-01-06T12:00:00.000Z","trigger":"mock_signal_failure","cause":"mock_signal_failure","session":7,"overall_status":"CRITICAL","checks":[{"check_name":"composite_weights","status":"OK","message":"21 entries","fix_applied":false,"fix_success":null},{"check_name":"entry_thresholds","status":"CRITICAL","message":"Base 3.5 is above 3.0","fix_applied":true,"fix_success":true},{"check_name":"cache_lock","status":"WARNING","message":"held for 412 s","fix_applied":true,"fix_success":false}],"fixes_applied":["entry_thresholds"]},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"refused","generation":"0a1b2c3d4e5f","complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":5,"rule":"weights_file","excerpt":"    thershold: {}"}],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"paused","paused":true,"by":"ann","reason":"deploy","until":1767708000.0,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"paused","paused":false,"by":null,"reason":null,"until":null,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"investigated","name":"sre_rca","record":{"timestamp":1767700800.0,"time":"2026-01-06T12:00:00.000Z","trigger":"mock_signal_failure","overall_status":"CRITICAL","checks":[{"check_name":"composite_weights","status":"OK","message":"21 entries","fix_applied":null,"fix_success":false},{"check_name":"entry_thresholds","status":"CRITICAL","message":"Base 3.5 is above 3.0","fix_applied":"set_json","fix_success":true},{"check_name":"cache_lock","status":"WARNING","message":"held for 412 s","fix_applied":"remove_file","fix_success":false}],"fixes_applied":["entry_thresholds: set_json data/thresholds.json (verified)","cache_lock: remove_file data/cache.lock (failed)"],"cause":"entry_thresholds","session":"sre_rca-1767700800000","duration_ms":12.5},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         "#);
     }
 }

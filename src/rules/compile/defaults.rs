@@ -7,7 +7,7 @@ use super::{
         unit::{Notes, Reference},
         values::{BadStatus, StatusWord},
     },
-    Compiler, judging, remediation, trigger,
+    judging, remediation, trigger,
 };
 use crate::{
     model::{
@@ -37,7 +37,6 @@ pub struct Defaults {
 
 impl Defaults {
     pub fn read(
-        _: &Compiler<'_>,
         node: Option<&Node>,
         notes: &mut Notes,
         references: &mut Vec<Reference>,

@@ -74,23 +74,20 @@ impl<'a> Compiler<'a> {
         let mut notes = Notes::default();
         let node = reading::without_later(node, &LATER, &mut notes.mistakes);
         let _: RuleFile = reading::read(&node, &mut notes.mistakes);
-        let defaults = Defaults::read(self, node.get("defaults"), &mut notes, &mut unit.references);
-        let list = |key: &str, notes: &mut Notes| -> Vec<Node> {
-            match node.get(key) {
-                Some(node) if !matches!(node.tree, Tree::Null) => {
-                    reading::items(node, &mut notes.mistakes).to_vec()
-                }
-                _ => Vec::new(),
+        let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit.references);
+        let mut list = |key: &str| match node.get(key) {
+            Some(node) if !matches!(node.tree, Tree::Null) => {
+                reading::items(node, &mut notes.mistakes)
             }
+            _ => &[],
         };
-        let checks = list("checks", &mut notes);
-        let investigations = list("investigations", &mut notes);
-        let tests = list("tests", &mut notes);
+        let (checks, investigations, tests) =
+            (list("checks"), list("investigations"), list("tests"));
         unit.complaints.extend(notes.complain(None, source));
-        for node in &checks {
+        for node in checks {
             check::compile(self, node, &defaults, &mut unit, source);
         }
-        for node in &investigations {
+        for node in investigations {
             investigation::compile(self, node, &mut unit, source);
         }
         for node in tests {
@@ -100,16 +97,16 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn test(node: Node, unit: &mut Unit, source: &Arc<str>) {
+fn test(node: &Node, unit: &mut Unit, source: &Arc<str>) {
     let mut notes = Notes::default();
-    let rule: TestRule = reading::read(&node, &mut notes.mistakes);
-    reading::missing(&node, "name", &mut notes.mistakes);
+    let rule: TestRule = reading::read(node, &mut notes.mistakes);
+    reading::missing(node, "name", &mut notes.mistakes);
     let name = reading::filled(rule.name, "the name", &mut notes.mistakes);
     if let Some(name) = &name {
         unit.tests.push(Arc::new(Test {
             name: name.to_string(),
             place: name.place(),
-            body: node,
+            body: node.clone(),
         }));
     }
     let rule = name.map(|name| name.to_string());

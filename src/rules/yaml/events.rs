@@ -264,8 +264,10 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn adorned(&mut self, anchor: usize, tag: Option<&Tag>, span: &Span) {
-        let line = span.start.line();
-        let written = advice::quoted_line(self.source, line);
+        if tag.is_none() && anchor == 0 {
+            return;
+        }
+        let written = advice::quoted_line(self.source, span.start.line());
         if tag.is_some() {
             self.mistakes.push(
                 Mistake::new(
@@ -278,7 +280,7 @@ impl<'a> Reader<'a, '_> {
                     |line| format!("write `{line}`"),
                 )),
             );
-        } else if anchor > 0 {
+        } else {
             self.mistakes.push(
                 Mistake::new(
                     "yaml-alias",

@@ -254,10 +254,9 @@ fn block(
         at: 0,
     };
     let mut marks = Vec::with_capacity(value.len() + 1);
-    let mut chars = value.chars().peekable();
     let folded = style == ScalarStyle::Folded;
     let mut spaced = false;
-    while let Some(c) = chars.next() {
+    for c in value.chars() {
         if let Some(raw) = lines.here() {
             if raw != c {
                 return None;

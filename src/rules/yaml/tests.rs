@@ -187,9 +187,9 @@ fn what_yaml_would_read_otherwise_is_refused_with_the_quoted_form() {
         "a: b: c\n"
             yaml-syntax 1:5 if this is part of a text, write `a: 'b: c'`
         "a: 'x' == y\n"
-            yaml-syntax 1:8 if this is part of a text, write `a: '''x'' == y'`
+            yaml-syntax 1:8 write `a: '''x'' == y'`
         "a: \"x\" + y\n"
-            yaml-syntax 1:8 if this is part of a text, write `a: '"x" + y'`
+            yaml-syntax 1:8 write `a: '"x" + y'`
         "a: @b\n"
             yaml-syntax 1:4 if this is part of a text, write `a: '@b'`
         "a: `b`\n"
@@ -233,8 +233,7 @@ fn what_yaml_would_read_otherwise_is_refused_with_the_quoted_form() {
         "checks:\n  - let: { a: 1 }\n    threshold:\n      critical: x == \"  # b\"\n"
             yaml-comment 4:25 write `critical: 'x == "  # b"'`; a comment needs two blanks before its `#`
         "checks:\n  - tags: [max(a, b)]\n"
-            yaml-split 2:12 put the whole text in single quotes
-            yaml-split 2:19 put the whole text in single quotes
+            yaml-split 2:12 put the whole text in quotes: 'max(a, b)'
         "#
     );
 }

@@ -1,24 +1,16 @@
-//! Functions of lists. What they ask of each item is the item itself, a field (`"score"`) or a function
-//! (`|r| r.score`). Of an empty list there is no mean, max, min, median, percentile, share, first or last.
-
-use std::cmp::Ordering;
+//! Functions that ask the items of a list, pick some, or put them in another order. What they ask of each item is the
+//! item itself, a field (`"score"`) or a function (`|r| r.score`). Of an empty list there is no share, first or last.
 
 use rhai::{Array, Dynamic};
 
-use super::{Call, List, Pick, items, maps::lookup, table};
+use super::{Call, List, finite, items, maps::lookup, of_nothing, table};
 use crate::script::{
-    compare::{order, same},
-    frame,
+    budget,
+    compare::{number, same},
     value::{Outcome, describe, refuse, text_of},
 };
 
 table! {
-    "mean" 1..=2 "write `list.mean()`, `list.mean(\"field\")` or `list.mean(|x| …)`" "the average" mean;
-    "sum" 1..=2 "write `list.sum()`, `list.sum(\"field\")` or `list.sum(|x| …)`" "the sum; 0 of an empty list" sum;
-    "median" 1..=2 "write `list.median()`, `list.median(\"field\")` or `list.median(|x| …)`" "the middle value, or the mean of both" median;
-    "percentile" 2..=3 "write `list.percentile(95)` or `list.percentile(\"field\", 95)`" "the value below which so many percent lie, interpolated" percentile;
-    "max" 1..=4 "write `list.max()`, `list.max(\"field\")` or `max(a, b)`" "the greatest" |call, args| extreme(call, args, Ordering::is_gt);
-    "min" 1..=4 "write `list.min()`, `list.min(\"field\")` or `min(a, b)`" "the least" |call, args| extreme(call, args, Ordering::is_lt);
     "count" 1..=2 "write `list.count()`, `list.count(\"field\")` or `list.count(|x| …)`" "how many items there are, or hold" count;
     "share" 2..=2 "write `list.share(\"field\")` or `list.share(|x| …)`" "which part of the items holds, from 0 to 1" share;
     "any" 1..=2 "write `list.any(\"field\")` or `list.any(|x| …)`" "whether an item holds" any;
@@ -36,168 +28,6 @@ table! {
     "reverse" 1..=1 "write `list.reverse()`" "the items from last to first" reverse;
     "unique" 1..=1 "write `list.unique()`" "each different item once" unique;
     "index_of" 2..=2 "write `list.index_of(item)` or `text.index_of(\"part\")`" "where it stands first, from 0; `()` if nowhere" index_of;
-}
-
-fn of_nothing<T>(call: &Call<'_>) -> Outcome<T> {
-    refuse(format!("an empty list has no `{}`", call.function.name))
-}
-
-/// Every item, or what was picked of it, as a number.
-fn numbers(call: &Call<'_>, list: &List<'_>, pick: &Pick) -> Outcome<Vec<f64>> {
-    (0..list.len())
-        .map(|index| {
-            let value = call.picked(list, index, pick)?;
-            match crate::script::compare::number(&value) {
-                Some(number) => number,
-                None => refuse(format!(
-                    "item {index} is {}, not a number",
-                    describe(&value)
-                )),
-            }
-        })
-        .collect()
-}
-
-fn all_numbers(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Vec<f64>> {
-    let pick = call.pick(args.get(1).map(|argument| &**argument))?;
-    let list = call.list(args[0])?;
-    numbers(call, &list, &pick)
-}
-
-fn finite(number: f64) -> Outcome<Dynamic> {
-    if !number.is_finite() {
-        return refuse("the result is not a finite number");
-    }
-    Ok(Dynamic::from_float(number))
-}
-
-fn mean(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
-    let numbers = all_numbers(call, args)?;
-    if numbers.is_empty() {
-        return of_nothing(call);
-    }
-    finite(numbers.iter().sum::<f64>() / numbers.len() as f64)
-}
-
-/// Integers give an integer.
-fn sum(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
-    let pick = call.pick(args.get(1).map(|argument| &**argument))?;
-    let list = call.list(args[0])?;
-    let (mut whole, mut real, mut is_whole) = (0_i64, 0.0, true);
-    for index in 0..list.len() {
-        let value = call.picked(&list, index, &pick)?;
-        match (value.as_int(), crate::script::compare::number(&value)) {
-            (Ok(int), _) if is_whole => match whole.checked_add(int) {
-                Some(sum) => whole = sum,
-                None => return refuse("the result is too large for an integer"),
-            },
-            (_, Some(number)) => {
-                if is_whole {
-                    real = crate::script::compare::exact(whole)?;
-                    is_whole = false;
-                }
-                real += number?;
-            }
-            (_, None) => {
-                return refuse(format!(
-                    "item {index} is {}, not a number",
-                    describe(&value)
-                ));
-            }
-        }
-    }
-    match is_whole {
-        true => Ok(Dynamic::from_int(whole)),
-        false => finite(real),
-    }
-}
-
-fn median(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
-    let numbers = all_numbers(call, args)?;
-    quantile(call, numbers, 0.5)
-}
-
-fn percentile(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
-    let (pick, percent) = match args {
-        [_, percent] => (Pick::Item, call.number(percent)?),
-        [_, pick, percent] => (call.pick(Some(pick))?, call.number(percent)?),
-        _ => return refuse(call.function.usage),
-    };
-    if !(0.0..=100.0).contains(&percent) {
-        return refuse("a percentile lies between 0 and 100");
-    }
-    let list = call.list(args[0])?;
-    let numbers = numbers(call, &list, &pick)?;
-    quantile(call, numbers, percent / 100.0)
-}
-
-fn quantile(call: &Call<'_>, mut numbers: Vec<f64>, part: f64) -> Outcome<Dynamic> {
-    numbers.sort_by(f64::total_cmp);
-    let place = part * numbers.len().saturating_sub(1) as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    match (numbers.get(below), numbers.get(above)) {
-        (Some(low), Some(high)) => finite(low + (high - low) * (place - place.floor())),
-        _ => of_nothing(call),
-    }
-}
-
-/// Of a list, or of numbers given one by one.
-fn extreme(
-    call: &Call<'_>,
-    args: &mut [&mut Dynamic],
-    better: fn(Ordering) -> bool,
-) -> Outcome<Dynamic> {
-    if let Some(list) = List::of(args[0]) {
-        frame::spend(list.len())?;
-        if args.len() > 2 {
-            return refuse(call.function.usage);
-        }
-        let pick = call.pick(args.get(1).map(|argument| &**argument))?;
-        let values = (0..list.len()).map(|index| call.picked(&list, index, &pick));
-        return best(call, values, better);
-    }
-    if args.len() < 2 {
-        return call.misused(args[0]);
-    }
-    let values = args
-        .iter()
-        .map(|value| match crate::script::compare::number(value) {
-            Some(number) => number.map(|_| Dynamic::clone(value)),
-            None => call.misused(value),
-        });
-    best(call, values, better)
-}
-
-fn best(
-    call: &Call<'_>,
-    values: impl Iterator<Item = Outcome<Dynamic>>,
-    better: fn(Ordering) -> bool,
-) -> Outcome<Dynamic> {
-    let mut best: Option<Dynamic> = None;
-    for value in values {
-        let value = value?;
-        let Some(known) = &best else {
-            // by itself, so that a lone text or map is refused too
-            compared(&value, &value)?;
-            best = Some(value);
-            continue;
-        };
-        if better(compared(&value, known)?) {
-            best = Some(value);
-        }
-    }
-    best.map_or_else(|| of_nothing(call), Ok)
-}
-
-fn compared(a: &Dynamic, b: &Dynamic) -> Outcome<Ordering> {
-    match order(a, b)? {
-        Some(order) => Ok(order),
-        None => refuse(format!(
-            "cannot compare {} with {}",
-            describe(a),
-            describe(b)
-        )),
-    }
 }
 
 fn holding(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<(usize, usize)> {
@@ -329,7 +159,7 @@ fn minus(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
         .collect::<Outcome<_>>()?;
     let mut kept = Array::new();
     for index in 0..list.len() {
-        frame::spend(other.len())?;
+        budget::spend(other.len())?;
         let item = list.item(index)?;
         if !is_among(&other, &item)? {
             kept.push(item);
@@ -359,7 +189,7 @@ fn join(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
             joined.push_str(&between);
         }
         joined.push_str(&text_of(&list.item(index)?)?);
-        frame::spend(joined.len() / 65536)?;
+        budget::spend(joined.len() / 65536)?;
     }
     Ok(joined.into())
 }
@@ -367,7 +197,7 @@ fn join(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
 fn sort(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let pick = call.pick(args.get(1).map(|argument| &**argument))?;
     let list = call.list(args[0])?;
-    frame::spend(list.len() * (list.len().max(1).ilog2() as usize))?;
+    budget::spend(list.len() * (list.len().max(1).ilog2() as usize))?;
     let keys: Array = (0..list.len())
         .map(|index| call.picked(&list, index, &pick))
         .collect::<Outcome<_>>()?;
@@ -393,7 +223,7 @@ fn sorted(keys: &[Dynamic]) -> Outcome<Vec<usize>> {
     }
     let numbers: Vec<f64> = keys
         .iter()
-        .map(|key| match crate::script::compare::number(key) {
+        .map(|key| match number(key) {
             Some(number) => number,
             None => refuse(format!("cannot sort {} among other kinds", describe(key))),
         })
@@ -413,7 +243,7 @@ fn unique(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let list = call.list(args[0])?;
     let mut kept = Array::new();
     for index in 0..list.len() {
-        frame::spend(kept.len())?;
+        budget::spend(kept.len())?;
         let item = list.item(index)?;
         if !is_among(&kept, &item)? {
             kept.push(item);
@@ -425,7 +255,7 @@ fn unique(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
 fn index_of(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     if args[0].is_string() {
         let (text, part) = (call.text(args[0])?, call.text(args[1])?);
-        frame::spend(text.len() / 64)?;
+        budget::spend(text.len() / 64)?;
         return Ok(match text.find(part.as_str()) {
             Some(at) => Dynamic::from_int(text[..at].chars().count() as i64),
             None => Dynamic::UNIT,

@@ -8,9 +8,9 @@ use super::{Call, List, items, table};
 use crate::{
     model::text::meant,
     script::{
+        budget,
         closure::Closure,
         compare::same,
-        frame,
         json::Json,
         rewrite::{CLOSURE, ITEM, KIND, PROPERTY, TEXT},
         value::{Kind, Outcome, describe, keys, length, listing, refuse, text_of},
@@ -128,7 +128,7 @@ fn at(value: &Dynamic, index: i64, length: usize) -> Outcome<Option<Dynamic>> {
     }
     match value.as_immutable_string_ref() {
         Ok(text) => {
-            frame::spend(text.len() / 64)?;
+            budget::spend(text.len() / 64)?;
             Ok(text
                 .chars()
                 .nth(place)
@@ -175,7 +175,7 @@ fn names(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
         return call.misused(args[0]);
     }
     let keys = keys(args[0]);
-    frame::spend(keys.len())?;
+    budget::spend(keys.len())?;
     Ok(Dynamic::from_array(
         keys.into_iter().map(Dynamic::from).collect(),
     ))
@@ -183,12 +183,12 @@ fn names(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
 
 fn values(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let values: Outcome<Array> = if let Some(map) = args[0].read_lock::<Map>() {
-        frame::spend(map.len())?;
+        budget::spend(map.len())?;
         Ok(map.values().cloned().collect())
     } else if let Some(json) = args[0].read_lock::<Json>()
         && json.value().is_object()
     {
-        frame::spend(json.len())?;
+        budget::spend(json.len())?;
         (0..json.len())
             .filter_map(|index| json.nth_value(index))
             .collect()
@@ -225,7 +225,7 @@ fn contains(_: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
             let Some(list) = List::of(whole) else {
                 return Ok(false.into());
             };
-            frame::spend(list.len())?;
+            budget::spend(list.len())?;
             for index in 0..list.len() {
                 if same(&list.item(index)?, part)? {
                     return Ok(true.into());
@@ -249,7 +249,7 @@ fn contains(_: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
             );
             match texts {
                 (Ok(whole), Ok(part)) => {
-                    frame::spend(whole.len() / 64)?;
+                    budget::spend(whole.len() / 64)?;
                     whole.contains(part.as_str())
                 }
                 _ => false,

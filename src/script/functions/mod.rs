@@ -3,6 +3,7 @@
 //! `x.f(y)` and `f(x, y)` are the same. Functions take any kind of value and refuse what they cannot use, so that
 //! nothing is decided by which overload happens to exist.
 
+mod aggregates;
 mod lists;
 mod maps;
 mod numbers;
@@ -14,8 +15,8 @@ use std::any::TypeId;
 use rhai::{Array, Dynamic, DynamicReadLock, Engine, ImmutableString};
 
 use super::{
+    budget,
     closure::{self, Closure},
-    frame,
     json::Json,
     value::{Kind, Outcome, describe, refuse},
 };
@@ -38,6 +39,7 @@ type Run = fn(&Call<'_>, &mut [&mut Dynamic]) -> Outcome<Dynamic>;
 /// Every function there is.
 pub fn all() -> impl Iterator<Item = &'static Function> {
     [
+        aggregates::FUNCTIONS,
         lists::FUNCTIONS,
         maps::FUNCTIONS,
         numbers::FUNCTIONS,
@@ -55,7 +57,10 @@ pub fn find(name: &str) -> Option<&'static Function> {
 /// Whether this is a function of lists or maps that may stand without values: what somebody may have meant who wrote
 /// `doc.keys`.
 pub(super) fn is_reading(name: &str) -> bool {
-    let mut functions = lists::FUNCTIONS.iter().chain(maps::FUNCTIONS);
+    let mut functions = aggregates::FUNCTIONS
+        .iter()
+        .chain(lists::FUNCTIONS)
+        .chain(maps::FUNCTIONS);
     functions.any(|function| function.name == name && function.least == 1)
 }
 
@@ -98,7 +103,7 @@ impl Call<'_> {
     pub fn list<'v>(&self, value: &'v Dynamic) -> Outcome<List<'v>> {
         match List::of(value) {
             Some(list) => {
-                frame::spend(list.len())?;
+                budget::spend(list.len())?;
                 Ok(list)
             }
             None => self.misused(value),
@@ -188,11 +193,24 @@ impl List<'_> {
     }
 }
 
+/// There is no answer for an empty list.
+fn of_nothing<T>(call: &Call<'_>) -> Outcome<T> {
+    refuse(format!("an empty list has no `{}`", call.function.name))
+}
+
+/// A real that is neither NaN nor infinite.
+fn finite(number: f64) -> Outcome<Dynamic> {
+    if !number.is_finite() {
+        return refuse("the result is not a finite number");
+    }
+    Ok(Dynamic::from_float(number))
+}
+
 /// The items of a list as a new array.
 pub(super) fn items(value: &Dynamic) -> Outcome<Array> {
     match List::of(value) {
         Some(list) => {
-            frame::spend(list.len())?;
+            budget::spend(list.len())?;
             (0..list.len()).map(|index| list.item(index)).collect()
         }
         None => refuse(format!("{} is not a list", describe(value))),

@@ -2,7 +2,7 @@
 
 use rhai::Dynamic;
 
-use super::{Call, table};
+use super::{Call, finite, table};
 use crate::script::{
     compare::{number, order, real},
     value::{Outcome, refuse},
@@ -31,13 +31,6 @@ impl Call<'_> {
             None => self.misused(value),
         }
     }
-}
-
-fn finite(number: f64) -> Outcome<Dynamic> {
-    if !number.is_finite() {
-        return refuse("the result is not a finite number");
-    }
-    Ok(Dynamic::from_float(number))
 }
 
 /// An integer, when it fits one.

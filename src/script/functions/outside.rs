@@ -8,6 +8,7 @@ use super::{Call, table};
 use crate::{
     model::moment::Moment,
     script::{
+        budget,
         compare::real,
         frame,
         json::Json,
@@ -78,7 +79,7 @@ fn number(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
 
 fn parse_json(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let text = call.text(args[0])?;
-    frame::spend(text.len() / 16)?;
+    budget::spend(text.len() / 16)?;
     match serde_json::from_str::<Value>(&text) {
         Ok(value) => Json::dynamic(&std::sync::Arc::new(value)),
         Err(error) => refuse(format!("this is not JSON: {error}")),

@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic};
 
 use super::{Call, table};
 use crate::script::{
-    frame,
+    budget,
     value::{Outcome, refuse, text_of},
 };
 
@@ -36,19 +36,19 @@ fn changed(
     change: fn(&str) -> String,
 ) -> Outcome<Dynamic> {
     let text = call.text(args[0])?;
-    frame::spend(text.len() / 64)?;
+    budget::spend(text.len() / 64)?;
     Ok(change(&text).into())
 }
 
 fn parts<'a>(parts: impl Iterator<Item = &'a str>) -> Outcome<Dynamic> {
     let parts: Array = parts.map(|part| part.into()).collect();
-    frame::spend(parts.len())?;
+    budget::spend(parts.len())?;
     Ok(Dynamic::from_array(parts))
 }
 
 fn split(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let text = call.text(args[0])?;
-    frame::spend(text.len() / 64)?;
+    budget::spend(text.len() / 64)?;
     match args.get(1) {
         None => parts(text.split_whitespace()),
         Some(by) => {
@@ -63,13 +63,13 @@ fn split(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
 
 fn lines(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let text = call.text(args[0])?;
-    frame::spend(text.len() / 64)?;
+    budget::spend(text.len() / 64)?;
     parts(text.lines())
 }
 
 fn sub_string(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
     let text = call.text(args[0])?;
-    frame::spend(text.len() / 64)?;
+    budget::spend(text.len() / 64)?;
     let start = call.index(args[1])?;
     let length = match args.get(2) {
         Some(length) => call.index(length)?,
@@ -93,7 +93,7 @@ fn replace(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
         return refuse("nothing cannot be replaced");
     }
     let found = text.matches(old.as_str()).count();
-    frame::spend((text.len() + found.saturating_mul(new.len())) / 64)?;
+    budget::spend((text.len() + found.saturating_mul(new.len())) / 64)?;
     Ok(text.replace(old.as_str(), &new).into())
 }
 

@@ -3,15 +3,18 @@
 //! What is durable is written at once, together with everything queued before it. Changes, attempts and notes are
 //! written as soon as the thread gets to them, many in one transaction. Standings alone may wait: only the last one of a
 //! check counts, and with thousands of looks a second most are overtaken before they need to be written, so the thread
-//! waits a millisecond for each, at least [`SHORTEST`] and at most [`LONGEST`]. What a crash loses are the newest
+//! waits a millisecond for each, at least `SHORTEST` and at most `LONGEST` (see `work`). What a crash loses are the newest
 //! standings of checks that nothing happened to.
 //!
-//! When the disk is full, rows stay in memory (the last of a key; of history at most [`ROWS`]) and are written with the
+//! When the disk is full, rows stay in memory (the last of a key; of history at most `ROWS`, see `batch`) and are written with the
 //! next that can be; a durable write is told at once that it failed, so nothing is done that could not be remembered.
 //! Looks are dropped first, and counted.
 
+mod batch;
+mod work;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -21,24 +24,13 @@ use std::{
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::{
-    clock::Stopwatch,
-    model::{
-        Name,
-        attempt::{AttemptId, Row},
-    },
-};
+use crate::model::attempt::{AttemptId, Row};
 
-use super::{Durability, LookRecord, Store, StoreError};
+use self::work::Work;
+use super::{LookRecord, Store, StoreError};
 
 /// Looks waiting in the queue; more are dropped.
 const LOOKS: usize = 50_000;
-/// Rows of history kept in memory while they cannot be written.
-const ROWS: usize = 100_000;
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
-/// What failed is tried again after this, or with the next durable write.
-const AGAIN: Duration = Duration::from_secs(1);
 
 type Then = Box<dyn FnOnce(Result<(), String>) + Send>;
 
@@ -255,300 +247,17 @@ fn tell(then: Then, result: Result<(), String>) {
     }
 }
 
-/// What the thread holds.
-struct Work {
-    store: Store,
-    shared: Arc<Shared>,
-    batch: Batch,
-    /// Since the oldest unwritten row, or the last failure.
-    waiting: Option<Stopwatch>,
-    failing: Option<String>,
-    facts_failing: Option<String>,
-    dropped_looks: u64,
-}
-
-/// Rows not yet written.
-#[derive(Default)]
-struct Batch {
-    /// In their order; no standings.
-    rows: VecDeque<Row>,
-    standings: HashMap<Name, Row>,
-    dropped: u64,
-}
-
-impl Work {
-    fn new(store: Store, shared: Arc<Shared>) -> Work {
-        Work {
-            store,
-            shared,
-            batch: Batch::default(),
-            waiting: None,
-            failing: None,
-            facts_failing: None,
-            dropped_looks: 0,
-        }
-    }
-
-    fn run(mut self) -> Result<(), StoreError> {
-        loop {
-            let (jobs, last) = self.shared.take(self.patience());
-            let idle = jobs.is_empty();
-            for job in jobs {
-                self.job(job);
-            }
-            self.settle(last);
-            if idle {
-                // Nothing came for a while: buffered looks need not wait for more.
-                self.record(Store::flush_looks);
-            }
-            self.report();
-            if last && idle {
-                break;
-            }
-        }
-        if !self.batch.is_empty() {
-            tracing::error!(
-                rows = self.batch.len(),
-                "rows could not be written and are lost"
-            );
-        }
-        self.store.close()
-    }
-
-    fn job(&mut self, job: Job) {
-        match job {
-            Job::Rows(rows) => {
-                self.batch.add(rows);
-                self.waiting.get_or_insert_with(Stopwatch::new);
-            }
-            Job::Looks(looks) => {
-                let lost = looks.len() as u64;
-                if !self.record(|store| store.looks(&looks)) {
-                    self.dropped_looks += lost;
-                }
-            }
-            Job::Durable(rows, then) => {
-                let done = self.flush(&rows, Durability::Durable);
-                tell(then, done.map_err(|error| error.chain()));
-            }
-            Job::Prepared(attempt, effects, then) => {
-                let done = self
-                    .flush(&[], Durability::Lazy)
-                    .and_then(|()| self.store.prepared(attempt, &effects));
-                self.note(&done);
-                tell(then, done.map_err(|error| error.chain()));
-            }
-            Job::Ask(question) => {
-                self.settle(true);
-                let store = &mut self.store;
-                if catch_unwind(AssertUnwindSafe(|| question(store))).is_err() {
-                    tracing::error!("a question to the store panicked");
-                }
-            }
-        }
-    }
-
-    /// How long the thread may sleep.
-    fn patience(&self) -> Option<Duration> {
-        let left = |waiting: &Stopwatch| self.due().saturating_sub(waiting.elapsed());
-        let batch = self.waiting.as_ref().map(left);
-        let looks = (self.store.buffered_looks() > 0).then_some(LONGEST);
-        batch.into_iter().chain(looks).min()
-    }
-
-    /// How long standings may wait.
-    fn due(&self) -> Duration {
-        match &self.failing {
-            Some(_) => AGAIN,
-            None => {
-                Duration::from_millis(self.batch.standings.len() as u64).clamp(SHORTEST, LONGEST)
-            }
-        }
-    }
-
-    /// Writes what is due; with `all`, what is there. What just failed is not tried again at once.
-    fn settle(&mut self, all: bool) {
-        let Some(waited) = self.waiting.as_ref().map(Stopwatch::elapsed) else {
-            return;
-        };
-        if self.failing.is_some() && waited < AGAIN && !self.shared.queue().closing {
-            return;
-        }
-        // A failure is told by `health`.
-        let _ = if all || waited >= self.due() {
-            self.flush(&[], Durability::Lazy)
-        } else {
-            self.flush_urgent()
-        };
-    }
-
-    /// Writes the whole batch and then `more`, all or none.
-    fn flush(&mut self, more: &[Row], durability: Durability) -> Result<(), StoreError> {
-        if self.batch.is_empty() && more.is_empty() {
-            self.waiting = None;
-            return Ok(());
-        }
-        let rows = self.batch.rows.iter().chain(self.batch.standings.values());
-        let done = self.store.write_rows(rows.chain(more), durability);
-        self.note(&done);
-        match done {
-            Ok(()) => {
-                self.batch.clear();
-                self.waiting = None;
-            }
-            Err(_) => self.waiting = Some(Stopwatch::new()),
-        }
-        done
-    }
-
-    /// Writes what happened, with the standings of the checks it happened to; the other standings go on waiting.
-    fn flush_urgent(&mut self) -> Result<(), StoreError> {
-        let urgent = self.batch.urgent();
-        if urgent.is_empty() {
-            return Ok(());
-        }
-        let done = self.store.write_rows(urgent.iter(), Durability::Lazy);
-        self.note(&done);
-        match done {
-            Ok(()) if self.batch.is_empty() => self.waiting = None,
-            Ok(()) => {}
-            Err(_) => {
-                self.batch.add_first(urgent);
-                self.waiting = Some(Stopwatch::new());
-            }
-        }
-        done
-    }
-
-    fn note(&mut self, done: &Result<(), StoreError>) {
-        let failing = done.as_ref().err().map(StoreError::chain);
-        match (&self.failing, &failing) {
-            (None, Some(error)) => tracing::error!(error, "the store cannot be written"),
-            (Some(_), None) => tracing::info!("the store can be written again"),
-            _ => {}
-        }
-        self.failing = failing;
-    }
-
-    fn record(&mut self, work: impl FnOnce(&mut Store) -> Result<(), StoreError>) -> bool {
-        let failing = work(&mut self.store).err().map(|error| error.chain());
-        if let (None, Some(error)) = (&self.facts_failing, &failing) {
-            tracing::warn!(error, "facts of looks cannot be recorded");
-        }
-        let recorded = failing.is_none();
-        self.facts_failing = failing;
-        recorded
-    }
-
-    fn report(&mut self) {
-        let lost = std::mem::take(&mut self.dropped_looks);
-        let mut queue = self.shared.queue();
-        queue.health.queue = self.batch.len();
-        queue.health.dropped_rows = self.batch.dropped;
-        queue.health.dropped_looks += lost;
-        queue.health.failing = self.failing.clone().or_else(|| self.facts_failing.clone());
-    }
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        self.rows.len() + self.standings.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.standings.clear();
-    }
-
-    fn add(&mut self, rows: Vec<Row>) {
-        for row in rows {
-            match &row {
-                Row::Standing { check, .. } => drop(self.standings.insert(check.clone(), row)),
-                _ => self.rows.push_back(row),
-            }
-        }
-        if self.rows.len() > ROWS {
-            self.shrink();
-        }
-    }
-
-    /// Puts back what was taken by [`Batch::urgent`]; what came since is newer.
-    fn add_first(&mut self, rows: Vec<Row>) {
-        for row in rows.into_iter().rev() {
-            match &row {
-                Row::Standing { check, .. } => {
-                    self.standings.entry(check.clone()).or_insert(row);
-                }
-                _ => self.rows.push_front(row),
-            }
-        }
-    }
-
-    /// Takes the rows, and the standings of their checks.
-    fn urgent(&mut self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.rows.drain(..).collect();
-        let standings: Vec<Row> = rows
-            .iter()
-            .filter_map(|row| self.standings.remove(check_of(row)?))
-            .collect();
-        rows.extend(standings);
-        rows
-    }
-
-    /// Keeps the last row of each attempt, the last pause and the newer half of the history.
-    fn shrink(&mut self) {
-        let mut attempts = HashSet::new();
-        let mut paused = false;
-        let mut history = 0;
-        let before = self.rows.len();
-        let mut kept: VecDeque<Row> = VecDeque::with_capacity(ROWS);
-        for row in self.rows.drain(..).rev() {
-            let keep = match &row {
-                Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => {
-                    attempts.insert(attempt.id)
-                }
-                Row::Pause(_) => !std::mem::replace(&mut paused, true),
-                _ => {
-                    history += 1;
-                    history <= ROWS / 2
-                }
-            };
-            if keep {
-                kept.push_front(row);
-            }
-        }
-        self.dropped += history.saturating_sub(ROWS / 2) as u64;
-        self.rows = kept;
-        tracing::warn!(
-            rows = before - self.rows.len(),
-            "too many rows wait for the store; older ones were dropped"
-        );
-    }
-}
-
-fn check_of(row: &Row) -> Option<&Name> {
-    match row {
-        Row::Standing { check, .. }
-        | Row::Budget { check, .. }
-        | Row::Change { check, .. }
-        | Row::Held { check, .. }
-        | Row::Note { check, .. } => Some(check),
-        Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
-        Row::Pause(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
-    use super::*;
+    use super::{
+        batch::{Batch, ROWS},
+        *,
+    };
     use crate::{
-        model::{moment::Moment, status::Status},
+        clock::Stopwatch,
+        model::{Name, moment::Moment, status::Status},
         store::{
             HistoryEntry, HistoryQuery,
             sample::{NOON, attempt, budget, change, look, minutes, standing},
@@ -758,25 +467,31 @@ mod tests {
             attempt: attempt(id, "a", NOON.plus(minutes(minute))),
             budget: budget(&[Moment(minute as i64)]),
         };
-        batch.add(vec![
-            later(1, 0),
-            Row::Pause(None),
-            later(1, 1),
-            later(2, 2),
-        ]);
+        let rested = |minute: i64| Row::Budget {
+            check: "b".into(),
+            budget: budget(&[Moment(minute)]),
+        };
+        batch.add(vec![later(1, 0), rested(0), Row::Pause(None)]);
+        batch.add(vec![later(1, 1), rested(1), later(2, 2)]);
         batch.add((0..ROWS as u64).map(change_at).collect());
-        assert!(batch.rows.len() <= ROWS / 2 + 3);
+        assert!(batch.rows.len() <= ROWS / 2 + 4);
         assert_eq!(batch.dropped, ROWS as u64 / 2);
-        let kept: Vec<_> = batch.rows.iter().take(3).cloned().collect();
-        assert_eq!(kept, [Row::Pause(None), later(1, 1), later(2, 2)]);
+        let kept: Vec<_> = batch.rows.iter().take(4).cloned().collect();
+        assert_eq!(
+            kept,
+            [Row::Pause(None), later(1, 1), rested(1), later(2, 2)]
+        );
         assert_eq!(batch.rows.back(), Some(&change_at(ROWS as u64 - 1)));
         for minute in 0..100 {
             batch.add(vec![standing_at("a", minute), standing_at("b", minute)]);
         }
         assert_eq!(batch.standings.len(), 2);
         // What happened goes with the standings of its checks.
+        batch.add(vec![standing_at("quiet", 0)]);
         let urgent = batch.urgent();
-        assert_eq!(urgent.last(), Some(&standing_at("a", 99)));
+        let mut with = urgent[urgent.len() - 2..].to_vec();
+        with.sort_by_key(|row| format!("{row:?}"));
+        assert_eq!(with, [standing_at("a", 99), standing_at("b", 99)]);
         assert_eq!(batch.standings.len(), 1);
         batch.add(vec![standing_at("a", 100)]);
         batch.add_first(urgent);

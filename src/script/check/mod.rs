@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{Expr as Node, FnCallExpr, ImmutableString, Position, Stmt, StmtBlock};
+use rhai::{Expr as Node, ImmutableString, Position, Stmt, StmtBlock};
 use serde_json::Value;
+
+mod calls;
+mod chain;
 
 use super::{
     Known, functions,
@@ -347,262 +350,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What follows in a chain: one link, or a link and what follows it (see `rewrite`).
-    fn links(&mut self, shape: Shape<'a>, rest: &'a Node, indexed: bool, ends: bool) -> Shape<'a> {
-        match rest {
-            Node::Dot(parts, flags, _) if !ends => {
-                let shape = self.link(shape, &parts.lhs, indexed);
-                self.links(shape, &parts.rhs, false, is_end(*flags))
-            }
-            Node::Index(parts, flags, _) if !ends => {
-                let shape = self.link(shape, &parts.lhs, indexed);
-                self.links(shape, &parts.rhs, true, is_end(*flags))
-            }
-            link => self.link(shape, link, indexed),
-        }
-    }
-
-    fn link(&mut self, shape: Shape<'a>, link: &'a Node, indexed: bool) -> Shape<'a> {
-        if indexed {
-            self.node(link);
-            return match (shape, link) {
-                (Some(Value::Number(_) | Value::Bool(_)), _) => {
-                    self.bits(link.start_position());
-                    None
-                }
-                (Some(Value::Object(_)), Node::StringConstant(name, position)) => {
-                    self.property(shape, name, *position)
-                }
-                (Some(Value::Array(items)), _) => items.first(),
-                _ => None,
-            };
-        }
-        match link {
-            Node::Property(property, position) => self.property(shape, &property.2, *position),
-            Node::MethodCall(call, position) => self.call(call, Some(shape), *position),
-            other => self.node(other),
-        }
-    }
-
-    fn property(&mut self, shape: Shape<'a>, name: &str, position: Position) -> Shape<'a> {
-        let (message, help) = match shape? {
-            Value::Object(map) => match map.get(name) {
-                Some(Value::Null) => return None,
-                Some(value) => return Some(value),
-                None => (format!("no property `{name}`"), self.known_keys(name, map)?),
-            },
-            Value::Array(_) | Value::String(_) if name == "len" => return None,
-            Value::Null => return None,
-            Value::Array(_) => (
-                format!("a list has no property `{name}`"),
-                format!("each of its items may: `.pluck(\"{name}\")`"),
-            ),
-            Value::String(_) => (format!("a text has no property `{name}`"), String::new()),
-            Value::Number(_) => (format!("a number has no property `{name}`"), String::new()),
-            Value::Bool(_) => (format!("a boolean has no property `{name}`"), String::new()),
-        };
-        let help = match functions::is_reading(name) && !help.starts_with("did you") {
-            true => format!("did you mean `{name}()`?"),
-            false => help,
-        };
-        self.mistake("unknown-property", message, help, position);
-        None
-    }
-
-    /// What to say about an absent name; nothing when the map is not known to be complete.
-    fn known_keys(&self, name: &str, map: &serde_json::Map<String, Value>) -> Option<String> {
-        if map.is_empty() && !self.known.is_vars(map) {
-            return None;
-        }
-        let keys: Vec<&str> = map.keys().map(String::as_str).collect();
-        Some(match meant(name, keys.iter().copied()) {
-            Some(word) => format!("did you mean `{word}`?"),
-            None if keys.is_empty() => "there are none".to_owned(),
-            None => format!("there are {}", super::value::listing(&keys)),
-        })
-    }
-
-    /// A function call. With a dot before it, `receiver` is the shape of what stands there.
-    fn call(
-        &mut self,
-        call: &'a FnCallExpr,
-        receiver: Option<Shape<'a>>,
-        position: Position,
-    ) -> Shape<'a> {
-        if let Some(operator) = &call.op_token {
-            return self.operator(call, operator.literal_syntax(), position);
-        }
-        let (subject, rest) = match receiver {
-            Some(shape) => (shape, &call.args[..]),
-            None => match call.args.split_first() {
-                Some((first, rest)) if self.parsed.function(first).is_none() => {
-                    (self.node(first), rest)
-                }
-                _ => (None, &call.args[..]),
-            },
-        };
-        let element = match subject {
-            Some(Value::Array(items)) => items.first(),
-            _ => None,
-        };
-        for value in rest {
-            match self.parsed.function(value) {
-                Some(written) => self.function(&written, element),
-                None => {
-                    self.node(value);
-                }
-            }
-        }
-        let count = call.args.len() + usize::from(receiver.is_some());
-        if self.is_callable(call, count, receiver.is_some(), position) {
-            self.literals(call, subject, position);
-        }
-        given(&call.name, subject, count)
-    }
-
-    fn is_callable(
-        &mut self,
-        call: &FnCallExpr,
-        count: usize,
-        is_method: bool,
-        position: Position,
-    ) -> bool {
-        let name = call.name.as_str();
-        if !call.namespace.is_empty() || call.capture_parent_scope {
-            self.mistake(
-                "unknown-function",
-                format!("`{name}` cannot be called like this"),
-                "",
-                position,
-            );
-            return false;
-        }
-        if name == "type_of" && count == 1 {
-            return true;
-        }
-        let Some(function) = functions::find(name) else {
-            let names = functions::all().map(|function| function.name);
-            let help = match meant(name, names.chain(["type_of"])) {
-                _ if self.known.contains(name) => {
-                    format!("`{name}` is a value: write it without ( )")
-                }
-                Some(word) => format!("did you mean `{word}`?"),
-                None => "the functions are listed in docs/rules.md".to_owned(),
-            };
-            self.mistake(
-                "unknown-function",
-                format!("unknown function `{name}`"),
-                help,
-                position,
-            );
-            return false;
-        };
-        if count < function.least || count > function.most {
-            let given = count - usize::from(is_method);
-            let values = if given == 1 { "value" } else { "values" };
-            self.mistake(
-                "wrong-arguments",
-                format!("`{name}` cannot take {given} {values} here"),
-                function.usage,
-                position,
-            );
-            return false;
-        }
-        true
-    }
-
-    /// What can be told from literal values: an unlisted `env`, a `get` of a name that never exists.
-    fn literals(&mut self, call: &'a FnCallExpr, subject: Shape<'a>, position: Position) {
-        match (call.name.as_str(), &call.args[..]) {
-            ("env", [Node::StringConstant(name, at)]) => {
-                if let Some(listed) = &self.known.env
-                    && !listed.contains(name.as_str())
-                {
-                    let help = match meant(name, listed.iter().map(String::as_str)) {
-                        Some(word) => format!("did you mean `{word}`?"),
-                        None => format!("add `{name}` to `env` in homeostat.yaml"),
-                    };
-                    self.mistake("unlisted-env", format!("`{name}` is not listed"), help, *at);
-                }
-            }
-            ("get", [Node::StringConstant(name, at), _]) => {
-                if matches!(subject, Some(Value::Object(_))) {
-                    self.property(subject, name, *at);
-                }
-            }
-            ("get", _) => {
-                if matches!(
-                    subject,
-                    Some(Value::Number(_) | Value::Bool(_) | Value::String(_))
-                ) {
-                    self.mistake(
-                        "wrong-arguments",
-                        "`get` reads a map or a list",
-                        "write the value itself",
-                        position,
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn operator(&mut self, call: &'a FnCallExpr, sign: &str, position: Position) -> Shape<'a> {
-        let help = match sign {
-            "&" => "write `&&`",
-            "|" => "write `||`",
-            "^" => "write `!=` for `either, but not both`; `**` is power",
-            "<<" | ">>" => "there is no shifting in rules",
-            _ => "",
-        };
-        if !help.is_empty() {
-            self.mistake(
-                "bad-operator",
-                format!("`{sign}` works on bits"),
-                help,
-                position,
-            );
-        }
-        if sign == "!"
-            && let [value] = &call.args[..]
-        {
-            let shape = self.node(value);
-            self.must_be_truth(value, shape);
-            return None;
-        }
-        let is_in = call.name == "contains";
-        for (index, value) in call.args.iter().enumerate() {
-            match value {
-                // the range of `x in 1..5` stands first
-                Node::FnCall(range, at) if is_range(range) => {
-                    if !(is_in && index == 0) {
-                        self.mistake(
-                            "bad-operator",
-                            "a range stands only behind `in`",
-                            "write `x in 1..5`",
-                            *at,
-                        );
-                    }
-                    range.args.iter().for_each(|bound| {
-                        self.node(bound);
-                    });
-                }
-                _ => {
-                    self.node(value);
-                }
-            }
-        }
-        if is_range(call) && !self.text.as_str().contains(" in ") {
-            self.mistake(
-                "bad-operator",
-                "a range stands only behind `in`",
-                "write `x in 1..5`",
-                position,
-            );
-        }
-        None
-    }
-
     /// A function written here; `element` is what it is given.
     fn function(&mut self, written: &Written<'a>, element: Shape<'a>) {
         let parameters = written.body.parameters.iter().skip(written.captures);
@@ -627,26 +374,11 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What a function of a list gives, as far as it can be told.
-fn given<'a>(name: &str, subject: Shape<'a>, count: usize) -> Shape<'a> {
-    let subject = subject?;
-    match (name, subject, count) {
-        ("filter" | "sort" | "reverse" | "unique" | "minus", Value::Array(_), _) => Some(subject),
-        ("first" | "last", Value::Array(_), 2) => Some(subject),
-        ("first" | "last", Value::Array(items), 1) => items.first(),
-        _ => None,
-    }
-}
-
 fn is_value(statement: &Stmt) -> bool {
     matches!(
         statement,
         Stmt::Expr(_) | Stmt::FnCall(..) | Stmt::Block(_) | Stmt::If(..) | Stmt::Switch(..)
     )
-}
-
-fn is_range(call: &FnCallExpr) -> bool {
-    call.op_token.is_some() && matches!(call.name.as_str(), ".." | "..=")
 }
 
 fn is_end(flags: rhai::ASTFlags) -> bool {

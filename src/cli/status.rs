@@ -1,0 +1,85 @@
+//! `status`: how everything stands, by the running engine or by what the last one remembered.
+
+use serde_json::{Value, json};
+
+use super::{
+    outcome::{Failure, OK, Outcome, UNAVAILABLE},
+    past,
+    screen::Screen,
+    show::standings,
+    site::Site,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    engine::handle::{StandingAnswer, StatusAnswer},
+    model::{moment::Moment, standing::Pause, status::Status},
+    store::{self, LastGood},
+    web::client::Client,
+};
+
+/// Exit code 0 if an engine is running, however things stand.
+pub async fn status(site: &Site, screen: &Screen) -> Outcome {
+    let (answer, running) = match Client::find(&site.root).await {
+        Some(client) => (client.get::<StatusAnswer>("/api/status").await?, true),
+        None => (remembered(site)?, false),
+    };
+    let mut value = json!(answer);
+    if let Value::Object(map) = &mut value {
+        map.insert("running".to_owned(), json!(running));
+    }
+    screen.answer(&value, |style| standings::status(&answer, !running, style));
+    Ok(if running { OK } else { UNAVAILABLE })
+}
+
+fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
+    let now = SystemClock.now();
+    let saved = match past::snapshot(site)? {
+        Some(store) => store.load().map_err(past::unreadable)?,
+        None => return Err(Failure::no_engine()),
+    };
+    let open = |name: &str| {
+        saved
+            .attempts
+            .iter()
+            .find(|attempt| *attempt.check == *name)
+    };
+    let checks: Vec<StandingAnswer> = saved
+        .standings
+        .iter()
+        .map(|(name, standing)| StandingAnswer {
+            name: name.to_string(),
+            status: standing.status,
+            message: standing.message.clone(),
+            since: standing.since.seconds(),
+            looked: standing.looked.map(Moment::seconds),
+            looks: 0,
+            held_by: standing.held_by.map(|by| by.word().to_owned()),
+            attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
+        })
+        .collect();
+    let generation = LastGood::load(&site.own()).ok().flatten();
+    Ok(StatusAnswer {
+        generation: generation
+            .map_or_else(|| "unknown".to_owned(), |good| good.generation.to_string()),
+        now: now.seconds(),
+        overall: Status::worst(checks.iter().map(|check| check.status)),
+        paused: paused(site, saved.pause, now),
+        checks,
+        complaints: Vec::new(),
+        complaints_text: None,
+        missed_slots: 0,
+        store: None,
+    })
+}
+
+fn paused(site: &Site, stored: Option<Pause>, now: Moment) -> Option<Pause> {
+    let stored = stored.filter(|pause| pause.until.is_none_or(|until| now < until));
+    stored.or_else(|| {
+        store::pause_file(&site.own()).map(|reason| Pause {
+            at: now,
+            by: "the file PAUSE".to_owned(),
+            reason,
+            until: None,
+        })
+    })
+}
