@@ -324,13 +324,16 @@ fn plain_words(expected: &str) -> String {
 }
 
 impl de::Error for ReadError {
-    /// What stands after `: write ` is the help.
+    /// What to write instead stands after a colon, and is the help.
     fn custom<T: fmt::Display>(message: T) -> ReadError {
         let message = message.to_string();
-        match message.split_once(": write ") {
-            Some((what, write)) => {
-                let mut error = ReadError::new("bad-value", what.to_owned());
-                error.help = Some(format!("write {write}"));
+        let help = [": write ", ": did you mean ", ": one of "]
+            .iter()
+            .find_map(|word| message.find(word));
+        match help {
+            Some(at) => {
+                let mut error = ReadError::new("bad-value", message[..at].to_owned());
+                error.help = Some(message[at + 2..].to_owned());
                 error
             }
             None => ReadError::new("bad-value", message),

@@ -9,7 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{Backoff, BadStatus, For, LimitText, StatusWord};
+use super::{
+    testing::TestForm,
+    values::{Backoff, BadStatus, For, LimitText, StatusWord},
+};
 use crate::{
     hands,
     model::{node::Part, span::Span, text::Text},
@@ -28,7 +31,7 @@ pub struct RuleFile {
     /// Root-cause sessions: sets of checks run together.
     pub investigations: Option<Part<Vec<InvestigationRule>>>,
     /// Tests of the rules, run by `homeostat test`.
-    pub tests: Option<Part<Vec<TestRule>>>,
+    pub tests: Option<Part<Vec<TestForm>>>,
 }
 
 /// What checks have in common.
@@ -252,13 +255,6 @@ pub struct MemberRule {
     /// The name under which the record knows it.
     #[serde(rename = "as")]
     pub alias: Option<Text>,
-}
-
-/// A test of the rules; `homeostat test` reads the rest of it.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-pub struct TestRule {
-    #[schemars(required)]
-    pub name: Option<Text>,
 }
 
 /// An expression that is true when it is bad, or a limit on `value`.

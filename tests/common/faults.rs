@@ -604,9 +604,19 @@ fn whole() -> Vec<Fault> {
             "investigations:\n  - name: deep\n    about: Why.\n    checks: [ { check: §nobody, as: x } ]\n",
         ),
         fault(
+            "a slip in a test",
+            "unknown-key",
+            "tests:\n  - name: x\n    §fils: {}\n    expect: { steady: ok }\n",
+        ),
+        fault(
+            "a test that expects nothing that is",
+            "bad-value",
+            "tests:\n  - name: x\n    expect: { steady: §okay }\n",
+        ),
+        fault(
             "a test without a name",
             "missing-key",
-            "tests:\n  - §check: steady\n",
+            "tests:\n  - §checks: [steady]\n    expect: { steady: ok }\n",
         ),
     ]
 }

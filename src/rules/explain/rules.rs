@@ -112,6 +112,25 @@ pub const ALL: &[Explanation] = &[
         good: "",
     },
     Explanation {
+        code: "contradiction",
+        text: "Two parts of a test do not go together: one round now has no course of time, and a change comes either at an \
+               instant or after a repair.",
+        bad: "tests:\n  - name: stays\n    expect: { steady: ok }\n    statuses: { steady: ok }\n",
+        good: "tests:\n  - name: stays\n    expect: { steady: ok }\n",
+    },
+    Explanation {
+        code: "given-twice",
+        text: "A test gives a fact once for all time and once over time.",
+        bad: "tests:\n  - name: goes\n    facts: { steady: { missing: true } }\n    series: { steady: { missing: false true } }\n    statuses: { steady: ok critical }\n",
+        good: "tests:\n  - name: goes\n    series: { steady: { missing: false true } }\n    statuses: { steady: ok critical }\n",
+    },
+    Explanation {
+        code: "too-large",
+        text: "A test lays out more lines than a test may.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
         code: "no-about",
         text: "The rule does not say what it is about. Whoever is woken by it at night will want to know.",
         bad: "checks:\n  - name: extra\n    probe: { file: { file: data/x.json } }\n    threshold: { critical: missing }\n",

@@ -97,20 +97,20 @@ fn every_mistake_is_told_in_one_go() {
         "commands": [{"run": "", "exit": "bad"}, {}],
         "files": {"data/a": "absnt", "data/b": {"jsn": 1}},
         "expect": {"cpu": "okay", "disk": {"stats": "ok", "message": {"matches": "("}, "decision": "fixed"}, "files": {"a": "gone"}},
-    })).join("\n"), @r"
-        `2026-01-06 16:30` is no instant: write an instant like 2026-01-06T16:30:00Z, or epoch seconds
-        unknown key `fils`; did you mean `files`?
-        `1x0` stands no time at all
-        a command line without a program
-        expected i32, found the text `bad`
-        `absnt` is not known here: did you mean `absent`?
-        unknown key `jsn`; did you mean `json`?
-        `okay` is not known here: one of ok, warning, critical, unknown
-        unknown key `stats`; did you mean `status`?
-        `(` is no regular expression: unclosed group
-        `fixed` is not known here: did you mean `failed`?
-        `gone` is not known here: one of absent, present, unchanged
-        ");
+    })).join("\n"), @r#"
+    `2026-01-06 16:30` is no instant; write an instant like 2026-01-06T16:30:00Z, or epoch seconds
+    unknown key `fils`; did you mean `files`?
+    `1x0` stands no time at all
+    a command line without a program
+    expected a whole number, found the text `bad`
+    `absnt` is not known here; did you mean `absent`?
+    unknown key `jsn`; did you mean `json`?
+    `okay` is not known here; one of ok, warning, critical, unknown
+    unknown key `stats`; did you mean `status`?
+    `(` is no regular expression: unclosed group
+    `fixed` is not known here; did you mean `failed`?
+    `gone` is not known here; one of absent, present, unchanged
+    "#);
     insta::assert_snapshot!(told(json!({
         "name": "x",
         "files": {"/etc/passwd": "absent", "data/b": {}, "data/c": {"json": 1, "text": "x"}, "data/d": {"append": []},
