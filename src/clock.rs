@@ -33,15 +33,34 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Moment(match since {
+        let now = Moment(match since {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-        })
+        });
+        displaced(now)
     }
 
     fn is_machines(&self) -> bool {
         true
     }
+}
+
+/// With the feature `failpoints`, `HOMEOSTAT_NOW` says what time it is when the process begins, so that a test can let
+/// hours pass between two runs.
+#[cfg(feature = "failpoints")]
+fn displaced(now: Moment) -> Moment {
+    static BY: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
+    let by = BY.get_or_init(|| {
+        let wanted = std::env::var("HOMEOSTAT_NOW").ok();
+        let wanted = wanted.and_then(|text| Moment::parse(&text));
+        wanted.map_or(0, |wanted| wanted.0 - now.0)
+    });
+    Moment(now.0 + by)
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn displaced(now: Moment) -> Moment {
+    now
 }
 
 /// A clock that stands until it is set: for `--at`, rule tests and replay.

@@ -16,7 +16,9 @@ use crate::{
         live::{self, Live, Options, StartError},
     },
     model::{Name, moment::Moment, text::meant},
+    permission::Settings,
     rules::{book::Book, complaint::Complaint},
+    script,
 };
 
 fn options(site: &Site, watch: bool) -> Options {
@@ -66,6 +68,11 @@ pub async fn explain(site: &Site, name: &str) -> Result<Value, Failure> {
 /// The rules on disk, with their warnings.
 pub fn book(site: &Site) -> Result<(Arc<Book>, Vec<Complaint>), StartError> {
     dry::book(&options(site, false))
+}
+
+/// What rule tests are run with.
+pub fn rehearsal(site: &Site) -> Result<(Arc<Book>, Settings, script::Engine), StartError> {
+    dry::rehearsal(&options(site, false))
 }
 
 /// A name on the command line that means no check.

@@ -13,6 +13,7 @@ use super::{
     driver::{Driver, Message, Parts},
     handle::Request,
     live::{Ground, Loader, Options, StartError},
+    pause,
     records::Nowhere,
 };
 use crate::{
@@ -20,8 +21,9 @@ use crate::{
     core::Core,
     hands,
     model::{Name, attempt::Saved, moment::Moment, standing::Pause},
-    permission,
+    permission::{self, Settings},
     rules::{book::Book, complaint::Complaint},
+    script,
     store::{self, StoreError},
 };
 
@@ -150,9 +152,10 @@ fn prepare(
         }),
         Err(error) => Err(error),
     };
-    let saved = saved.map_err(|error| {
+    let mut saved = saved.map_err(|error| {
         StartError::Refused(format!("could not read the store: {}", error.chain()))
     })?;
+    saved.pause = pause::at_start(saved.pause, store::pause_file(&own), clock.now());
     let permission = ground.permission(&options.root, Some(&book))?;
     let parts = Parts {
         script: ground.script.clone(),
@@ -175,6 +178,11 @@ fn prepare(
 /// The rules on disk without running them, with their warnings.
 pub fn book(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>), StartError> {
     load(options).map(|(book, warnings, _)| (book, warnings))
+}
+
+/// What rule tests are run with: the book, what the operator allows, the engine of its expressions.
+pub fn rehearsal(options: &Options) -> Result<(Arc<Book>, Settings, script::Engine), StartError> {
+    load(options).map(|(book, _, ground)| (book, ground.settings, ground.script))
 }
 
 fn load(options: &Options) -> Result<(Arc<Book>, Vec<Complaint>, Ground), StartError> {

@@ -8,6 +8,7 @@ use std::sync::{
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use super::failpoint;
 use crate::{
     journal::Journals,
     model::{
@@ -71,10 +72,17 @@ pub(super) struct Kept {
 
 impl Records for Kept {
     fn write(&self, rows: Vec<Row>) {
+        failpoint::pass("before rows are written");
         self.writer.write(rows);
+        failpoint::pass("after rows are handed over");
     }
 
     fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>) {
+        failpoint::pass("before an intent is written");
+        let then = Box::new(move |written| {
+            failpoint::pass("after an intent is durable");
+            then(written);
+        });
         self.writer.durable(vec![row], then);
     }
 
@@ -92,9 +100,11 @@ impl Records for Kept {
             let then = Box::new(move |result| {
                 let _ = tell.send(result); // nobody waits any more
             });
+            failpoint::pass("before an image is kept");
             self.writer.prepared(attempt, images, then);
-            told.await
-                .unwrap_or_else(|_| Err("the store has ended".to_owned()))
+            let kept = told.await;
+            failpoint::pass("after an image is kept");
+            kept.unwrap_or_else(|_| Err("the store has ended".to_owned()))
         })
     }
 
@@ -131,6 +141,7 @@ impl Records for Kept {
     }
 
     fn journal(&self, file: &str, line: Value) {
+        failpoint::pass("before a journal line");
         self.scribe.send(Note::Line(file.to_owned(), line));
     }
 

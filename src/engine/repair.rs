@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     driver::{Driver, Message},
+    failpoint,
     handle::News,
     records::Records,
 };
@@ -77,6 +78,7 @@ impl Driver {
                     Input::Withheld { attempt: id, by }
                 }
             };
+            failpoint::pass("before an outcome is told");
             let _ = sender.send(Message::Input(input)); // the engine has ended
         });
     }
@@ -97,6 +99,7 @@ impl Driver {
         tokio::spawn(async move {
             let mut undone = Vec::new();
             for id in climbed.into_iter().rev() {
+                failpoint::pass("before a rollback");
                 let receipts = match open.iter().find(|it| it.id == id) {
                     Some(attempt) => Ok(attempt.receipts.clone()),
                     None => records.receipts(id).await,
@@ -250,7 +253,10 @@ impl Work {
             let receipt = effect.failed(&error);
             return Err((error, receipt));
         }
-        self.hands.commit(&effect).await.map_err(|error| {
+        failpoint::pass("before an act");
+        let done = self.hands.commit(&effect).await;
+        failpoint::pass("after an act");
+        done.map_err(|error| {
             let receipt = effect.failed(&error);
             (error, receipt)
         })

@@ -83,7 +83,7 @@ impl Driver<'_> {
     }
 
     fn plan(&self, attempt: &Attempt) -> Result<Vec<Step>, PlanError> {
-        let check = self.ground.book.checks.get(&attempt.check);
+        let check = self.lab.book.checks.get(&attempt.check);
         let Some((check, rung)) = check.and_then(|check| {
             let rung = check.remediation.as_ref()?.ladder.get(attempt.rung)?;
             Some((check, rung))
@@ -101,7 +101,7 @@ impl Driver<'_> {
         let ground = self.case.values.ground(self.now);
         let mut scope = Scope::new(&ground).facts(&facts).lets(&check.judging.lets);
         scope.bind("status", Value::from(attempt.before.status.word()));
-        remediation::plan(self.ground.engine, rung, &mut scope)
+        remediation::plan(self.lab.engine, rung, &mut scope)
     }
 
     fn climb(&mut self, mut climb: Climb) -> Done<()> {
@@ -180,7 +180,7 @@ impl Driver<'_> {
         Eyes {
             permission: self.permission.clone(),
             now: self.now,
-            rules: self.ground.rules.to_owned(),
+            rules: self.lab.rules.to_owned(),
         }
     }
 
@@ -216,7 +216,7 @@ impl Driver<'_> {
         effect: &Effect,
         changed: &mut Vec<String>,
     ) -> Done<Result<Receipt, HandsError>> {
-        let done = self.ground.runtime.block_on(self.hands.commit(effect));
+        let done = self.runtime.block_on(self.hands.commit(effect));
         if done.is_ok() && !self.case.form.dry {
             match effect {
                 Effect::Write { file, .. } => {

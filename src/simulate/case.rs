@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    Lab,
     values::Values,
     world::{Body, FilePlan},
 };
@@ -30,7 +31,7 @@ use crate::{
             self, Argv, BodyForm, FactsForm, FileForm, START, Series, TestForm, key_place, spot,
         },
     },
-    script::{Engine, Env, Expr, TemplateTree},
+    script::{Env, Expr, TemplateTree},
     threshold::{Judging, Line},
 };
 
@@ -93,12 +94,16 @@ pub(super) struct Answers {
 /// Compiles a test; `None` if it has mistakes, all of which are pushed.
 pub(super) fn compile<'a>(
     test: &'a Test,
-    book: &Book,
-    settings: &Settings,
-    engine: &'a Engine,
+    lab: Lab<'a>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Case<'a>> {
     let before = mistakes.len();
+    let Lab {
+        book,
+        settings,
+        engine,
+        ..
+    } = lab;
     let body = &test.body;
     let form = testing::decode(body, mistakes)?;
     let start = form.at.map_or(START, |at| at.0);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::{
-    model::{Name, status::Status, text::Place},
+    model::{Name, status::Status},
     rules::book::{Book, Check},
 };
 
@@ -22,16 +22,6 @@ pub struct Covered {
     pub statuses: BTreeSet<Status>,
     /// Rungs of the ladder whose steps were tried, from 0; dry runs included.
     pub rungs: BTreeSet<usize>,
-}
-
-/// Something of a rule that no test has ever seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Gap {
-    pub check: Name,
-    /// Where the check stands.
-    pub place: Place,
-    /// `CRITICAL is never reached`.
-    pub what: String,
 }
 
 impl Coverage {
@@ -50,49 +40,43 @@ impl Coverage {
 
 /// What all these tests together have not seen: checks without a test, levels and rungs never reached. A test that
 /// failed counts for what it saw.
-pub fn gaps(book: &Book, outcomes: &[Outcome]) -> Vec<Gap> {
+pub(super) fn gaps(book: &Book, outcomes: &[Outcome]) -> Vec<String> {
     let mut all = Coverage::default();
     for outcome in outcomes {
         all.add(&outcome.coverage);
     }
     let mut gaps = Vec::new();
-    for check in book.checks.values() {
-        let gap = |what: String| Gap {
-            check: check.name.clone(),
-            place: check.place.clone(),
-            what,
-        };
-        match all.checks.get(&check.name) {
-            None => gaps.push(gap("has no test".to_owned())),
-            Some(covered) => gaps.extend(missing(check, covered).into_iter().map(gap)),
+    for (name, check) in &book.checks {
+        match all.checks.get(name) {
+            None => gaps.push(format!("{name}: never tested")),
+            Some(covered) => {
+                let missing = missing(check, covered).into_iter();
+                gaps.extend(missing.map(|what| format!("{name}: {what} is never tested")));
+            }
         }
     }
     gaps
 }
 
 fn missing(check: &Check, covered: &Covered) -> Vec<String> {
-    let mut missing = Vec::new();
     let levels = [
         (Status::Critical, check.judging.critical.is_some()),
         (Status::Warning, check.judging.warning.is_some()),
         (Status::Ok, true),
     ];
-    for (status, possible) in levels {
-        if possible && !covered.statuses.contains(&status) {
-            missing.push(format!("{status} is never reached"));
-        }
-    }
+    let levels = levels
+        .into_iter()
+        .filter(|(status, possible)| *possible && !covered.statuses.contains(status))
+        .map(|(status, _)| status.word().to_owned());
     let ladder = check
         .remediation
         .iter()
         .flat_map(|remediation| remediation.ladder.iter().enumerate());
-    for (rung, steps) in ladder.filter(|(rung, _)| !covered.rungs.contains(rung)) {
-        let kinds: Vec<&str> = steps.iter().map(|step| step.kind).collect();
-        missing.push(format!(
-            "rung {} ({}) is never tried",
-            rung + 1,
-            kinds.join(", ")
-        ));
-    }
-    missing
+    let rungs = ladder
+        .filter(|(rung, _)| !covered.rungs.contains(rung))
+        .map(|(rung, steps)| {
+            let kinds: Vec<&str> = steps.iter().map(|step| step.kind).collect();
+            format!("rung {} ({})", rung + 1, kinds.join(", "))
+        });
+    levels.chain(rungs).collect()
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::words::cut;
+
 /// The first place where `got` is not as `wanted`, as (path, wanted, got).
 pub(super) type Difference = Option<(String, String, String)>;
 
@@ -67,12 +69,7 @@ fn near(one: &serde_json::Number, other: &serde_json::Number) -> bool {
 
 /// A value in one line that is not too long.
 pub(super) fn shown(value: &Value) -> String {
-    const MOST: usize = 200;
-    let text = value.to_string();
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    cut(&value.to_string(), 200)
 }
 
 #[cfg(test)]

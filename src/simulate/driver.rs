@@ -2,13 +2,12 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{
-    Failure,
+    Failure, Lab,
     act::Climb,
     case::{Case, Change, Given, When},
     seen::Seen,
@@ -30,13 +29,9 @@ use crate::{
         text::Place,
         verdict::Verdict,
     },
-    permission::{Permission, Settings},
+    permission::Permission,
     probe::{Board, Eyes},
-    rules::{
-        book::{Book, Check},
-        testing::Sample,
-    },
-    script::Engine,
+    rules::{book::Check, testing::Sample},
     threshold::{self, Asked as Judged},
 };
 
@@ -45,18 +40,11 @@ const MOST_LOOKS: usize = 1_000_000;
 /// How long a round waits for its repairs to be verified, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// What all tests of one run share.
-pub(super) struct Ground<'a> {
-    pub book: &'a Book,
-    pub rules: &'a Path,
-    pub settings: &'a Settings,
-    pub engine: &'a Engine,
-    pub runtime: &'a tokio::runtime::Runtime,
-}
-
 pub(super) struct Driver<'a> {
     pub case: &'a Case<'a>,
-    pub ground: &'a Ground<'a>,
+    pub lab: Lab<'a>,
+    /// For the hands.
+    pub runtime: &'a tokio::runtime::Runtime,
     pub core: Core,
     pub now: Moment,
     pub world: World,
@@ -102,16 +90,21 @@ impl Runner for Nobody {
 pub(super) type Done<T> = Result<T, Box<Failure>>;
 
 impl<'a> Driver<'a> {
-    pub fn new(case: &'a Case<'a>, ground: &'a Ground<'a>, place: &Place) -> Done<Driver<'a>> {
-        let trouble = |what: String| Box::new(Failure::trouble(place, what));
+    pub fn new(
+        case: &'a Case<'a>,
+        lab: Lab<'a>,
+        runtime: &'a tokio::runtime::Runtime,
+        place: &Place,
+    ) -> Done<Driver<'a>> {
+        let trouble = |what: String| Box::new(Failure::new(place, what));
         let world = World::new()
             .map_err(|error| trouble(format!("could not lay out a world for the test: {error}")))?;
-        let mut settings = ground.settings.clone();
+        let mut settings = lab.settings.clone();
         settings.allow.read.clear(); // a test sees its own world only
         let rotation = settings.keep.journal;
         let permission = Permission::new(world.root(), settings)
             .map_err(|error| trouble(error.told()))?
-            .reserving(ground.book.reserved.iter().cloned());
+            .reserving(lab.book.reserved.iter().cloned());
         let permission = Arc::new(permission);
         let hands: Box<dyn Hands> = match case.form.dry {
             true => Box::new(Dry),
@@ -121,7 +114,8 @@ impl<'a> Driver<'a> {
         let core = Core::start(case.outline.clone(), Saved::default(), now, &mut out);
         let mut driver = Driver {
             case,
-            ground,
+            lab,
+            runtime,
             core,
             now,
             world,
@@ -270,7 +264,7 @@ impl<'a> Driver<'a> {
     pub fn apply(&mut self, change: &Change) -> Done<()> {
         for file in &change.files {
             let put = self.world.put(file, &self.case.values, self.now);
-            put.map_err(|error| Box::new(Failure::trouble(&change.place, error.to_string())))?;
+            put.map_err(|error| Box::new(Failure::new(&change.place, error.to_string())))?;
         }
         for (check, given) in &change.given {
             match (self.given.get_mut(check), given) {
@@ -324,7 +318,7 @@ impl<'a> Driver<'a> {
     }
 
     pub fn trouble(&self, what: impl Into<String>) -> Box<Failure> {
-        Box::new(Failure::trouble(&self.case.body.place, what))
+        Box::new(Failure::new(&self.case.body.place, what))
     }
 
     fn look(&mut self, asked: Asked) -> Done<()> {
@@ -334,7 +328,7 @@ impl<'a> Driver<'a> {
                 "more than {MOST_LOOKS} looks: the test is too long"
             )));
         }
-        let Some(check) = self.ground.book.checks.get(&asked.check) else {
+        let Some(check) = self.lab.book.checks.get(&asked.check) else {
             return Err(self.trouble(format!("there is no check {}", asked.check)));
         };
         let remediation = check
@@ -355,15 +349,11 @@ impl<'a> Driver<'a> {
             Some(facts) => self.judge(check, facts, &purpose),
             None if look::is_quick(check) => look::take_quick(check, &self.eyes(check), &purpose),
             None => {
-                let mut trouble = self.trouble(format!(
-                    "{}: its probe would look outside the test",
-                    check.name
-                ));
-                trouble.because.push(format!(
-                    "give it facts: `facts: {{ {}: {{ … }} }}`",
-                    check.name
-                ));
-                return Err(trouble);
+                let name = &check.name;
+                let trouble =
+                    self.trouble(format!("{name}: its probe would look outside the test"));
+                let help = format!("give it facts: `facts: {{ {name}: {{ … }} }}`");
+                return Err(Box::new(trouble.because(&help)));
             }
         };
         verdict.duration_ms = 0.0;
@@ -382,7 +372,7 @@ impl<'a> Driver<'a> {
         };
         let ground = self.case.values.ground(self.now);
         threshold::judge(
-            self.ground.engine,
+            self.lab.engine,
             &check.judging,
             facts,
             &purpose.prior,
@@ -393,7 +383,7 @@ impl<'a> Driver<'a> {
 
     fn eyes(&self, check: &Check) -> Eyes {
         Eyes {
-            engine: self.ground.engine.clone(),
+            engine: self.lab.engine.clone(),
             permission: self.permission.clone(),
             ground: self.case.values.ground(self.now),
             tails: Arc::default(), // what a file was is no business of a test: every look reads afresh
@@ -416,7 +406,7 @@ impl<'a> Driver<'a> {
                 for (name, tree) in trees {
                     let value = self.case.values.render(tree, self.now, 0);
                     let value = value
-                        .map_err(|fault| Box::new(Failure::trouble(&fault.place, fault.message)))?;
+                        .map_err(|fault| Box::new(Failure::new(&fault.place, fault.message)))?;
                     set(&mut facts, name, value);
                 }
             }

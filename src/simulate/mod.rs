@@ -10,8 +10,9 @@
 //! | `act` | doing a rung in that world |
 //! | `seen` | what was to be seen so far |
 //! | `compare` | what was expected and was not so |
+//! | `words` | how that is written |
+//! | `difference` | where two JSON values differ |
 //! | [`coverage`] | what no test has ever seen |
-//! | [`render`] | results as people see them |
 //!
 //! Nothing here knows a clock or waits: time goes from one due moment to the next. Commands are never started, and
 //! nothing is looked at outside the temporary root: what looks elsewhere must be given its facts.
@@ -22,30 +23,60 @@ mod compare;
 pub mod coverage;
 mod difference;
 mod driver;
-pub mod render;
 mod run;
 mod seen;
 #[cfg(test)]
 mod tests;
 mod values;
+mod words;
 mod world;
 
-pub use coverage::{Coverage, Gap, gaps};
-pub use render::render;
-pub use run::{examine, matching, run};
+use std::path::Path;
+
+pub use coverage::Coverage;
+pub use run::{examine, run};
 
 use serde::Serialize;
 
-use crate::model::text::{Mistake, Place};
+use crate::{
+    model::text::{Mistake, Place},
+    permission::Settings,
+    rules::book::Book,
+    script::Engine,
+};
 
-/// What came of one test.
+/// What every test of a book is run with.
+#[derive(Clone, Copy)]
+pub struct Lab<'a> {
+    pub book: &'a Book,
+    /// Where `rules/defaults` lies.
+    pub rules: &'a Path,
+    pub settings: &'a Settings,
+    pub engine: &'a Engine,
+}
+
+/// What all tests came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Results {
+    /// In the order of the book.
+    pub outcomes: Vec<Outcome>,
+    /// What no test has seen: `weights_file: critical is never tested`. Empty when only some of the tests were run.
+    pub gaps: Vec<String>,
+}
+
+/// How one test went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     pub name: String,
     pub place: Place,
-    pub passed: bool,
     pub failures: Vec<Failure>,
     pub coverage: Coverage,
+}
+
+impl Outcome {
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
 }
 
 /// One expectation that did not hold, or a mistake in the test.
@@ -53,33 +84,33 @@ pub struct Outcome {
 pub struct Failure {
     /// Where the expectation stands.
     pub place: Place,
-    /// What it is about: `weights_file: status at 10m`, or what is wrong with the test.
-    pub what: String,
-    /// Empty when the test itself is wrong.
-    pub expected: Option<String>,
-    pub got: Option<String>,
-    /// Why it came to be so: what was seen, by which expression, what was done.
-    pub because: Vec<String>,
+    /// `weights_file: expected status OK, saw WARNING`; on further lines the reasons: what was seen, by which
+    /// expression, what was done.
+    pub message: String,
 }
 
 impl Failure {
-    /// Something that keeps a test from being run.
-    fn trouble(place: &Place, what: impl Into<String>) -> Failure {
+    fn new(place: &Place, message: impl Into<String>) -> Failure {
         Failure {
             place: place.clone(),
-            what: what.into(),
-            expected: None,
-            got: None,
-            because: Vec::new(),
+            message: message.into(),
         }
+    }
+
+    /// Adds a line.
+    fn because(mut self, why: &str) -> Failure {
+        self.message.push_str("\n  ");
+        self.message.push_str(why);
+        self
     }
 }
 
 impl From<Mistake> for Failure {
     fn from(mistake: Mistake) -> Failure {
-        Failure {
-            because: mistake.help.into_iter().collect(),
-            ..Failure::trouble(&mistake.place, mistake.message)
+        let failure = Failure::new(&mistake.place, mistake.message);
+        match mistake.help {
+            Some(help) => failure.because(&help),
+            None => failure,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,10 +10,10 @@ use std::{
 };
 
 use super::{
-    Coverage, Failure, Outcome,
+    Coverage, Failure, Lab, Outcome, Results,
     case::{self, Case, When, expectation_node},
-    compare,
-    driver::{Done, Driver, Ground},
+    compare, coverage,
+    driver::{Done, Driver},
 };
 use crate::{
     model::{
@@ -23,28 +22,26 @@ use crate::{
         status::Status,
         text::{Mistake, Place},
     },
-    permission::Settings,
     rules::{
-        book::{Book, Test},
+        book::Test,
         testing::{Sample, spot},
     },
-    script::Engine,
 };
 
 /// No more tests run at once.
 const MOST_THREADS: usize = 8;
 
-/// Runs the tests that `filter` means (see [`matching`]), in the order of the book. `rules_dir` is where `restore_file`
-/// takes its bodies from. Needs no runtime and may be called inside one; it blocks until all tests have ended.
-pub fn run(
-    book: &Book,
-    rules_dir: &Path,
-    settings: &Settings,
-    engine: &Engine,
-    filter: &[String],
-) -> Vec<Outcome> {
-    let tests: Vec<&Test> = matching(book, filter);
-    let outcomes: Vec<Mutex<Option<Outcome>>> = tests.iter().map(|_| Mutex::new(None)).collect();
+/// Runs the tests whose file `wanted` means, several at once, and blocks until all have ended. Must not be called on an
+/// async thread.
+pub fn run(lab: Lab<'_>, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Results {
+    let tests: Vec<&Test> = lab
+        .book
+        .tests
+        .iter()
+        .map(|test| &**test)
+        .filter(|test| wanted(&test.place.file))
+        .collect();
+    let slots: Vec<Mutex<Option<Outcome>>> = tests.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -53,53 +50,37 @@ pub fn run(
                 let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
                     return; // another thread may have one; what none has run is told below
                 };
-                let ground = Ground {
-                    book,
-                    rules: rules_dir,
-                    settings,
-                    engine,
-                    runtime: &runtime,
-                };
                 while let Some((test, slot)) = {
                     let index = next.fetch_add(1, Ordering::SeqCst);
-                    tests.get(index).zip(outcomes.get(index))
+                    tests.get(index).zip(slots.get(index))
                 } {
-                    let outcome = one(test, &ground);
+                    let outcome = one(test, lab, &runtime);
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
                 }
             });
         }
     });
-    tests
+    let outcomes: Vec<Outcome> = tests
         .iter()
-        .zip(outcomes)
+        .zip(slots)
         .map(|(test, slot)| {
             let outcome = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let broken = || vec![Failure::trouble(&test.place, "the test broke off")];
+            let broken = || vec![Failure::new(&test.place, "the test broke off")];
             outcome.unwrap_or_else(|| told(test, broken(), Coverage::default()))
         })
-        .collect()
-}
-
-/// The tests that are meant: all if nothing is said, else those whose name holds one of these texts, or that stand in
-/// one of these files.
-pub fn matching<'b>(book: &'b Book, filter: &[String]) -> Vec<&'b Test> {
-    let means = |test: &Test, wanted: &String| {
-        let file = Path::new(&*test.place.file);
-        let said = Path::new(wanted);
-        test.name.contains(wanted.as_str()) || file.ends_with(said) || said.ends_with(file)
+        .collect();
+    let gaps = match outcomes.len() == lab.book.tests.len() {
+        true => coverage::gaps(lab.book, &outcomes),
+        false => Vec::new(),
     };
-    let tests = book.tests.iter().map(|test| &**test);
-    tests
-        .filter(|test| filter.is_empty() || filter.iter().any(|wanted| means(test, wanted)))
-        .collect()
+    Results { outcomes, gaps }
 }
 
 /// The mistakes of all tests of a book, without running any.
-pub fn examine(book: &Book, settings: &Settings, engine: &Engine) -> Vec<Mistake> {
+pub fn examine(lab: Lab<'_>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    for test in &book.tests {
-        case::compile(test, book, settings, engine, &mut mistakes);
+    for test in &lab.book.tests {
+        case::compile(test, lab, &mut mistakes);
     }
     mistakes
 }
@@ -108,26 +89,18 @@ fn told(test: &Test, failures: Vec<Failure>, coverage: Coverage) -> Outcome {
     Outcome {
         name: test.name.clone(),
         place: test.place.clone(),
-        passed: failures.is_empty(),
         failures,
         coverage,
     }
 }
 
-fn one(test: &Test, ground: &Ground<'_>) -> Outcome {
+fn one(test: &Test, lab: Lab<'_>, runtime: &tokio::runtime::Runtime) -> Outcome {
     let mut mistakes = Vec::new();
-    let case = case::compile(
-        test,
-        ground.book,
-        ground.settings,
-        ground.engine,
-        &mut mistakes,
-    );
-    let Some(case) = case else {
+    let Some(case) = case::compile(test, lab, &mut mistakes) else {
         let failures = mistakes.into_iter().map(Failure::from).collect();
         return told(test, failures, Coverage::default());
     };
-    let mut driver = match Driver::new(&case, ground, &test.place) {
+    let mut driver = match Driver::new(&case, lab, runtime, &test.place) {
         Ok(driver) => driver,
         Err(failure) => return told(test, vec![*failure], Coverage::default()),
     };
@@ -161,7 +134,7 @@ fn never_came(change: &case::Change) -> Failure {
         When::After { check, act } => format!("{check} has not acted {act} times: this never came"),
         When::Start | When::Run => "this never came".to_owned(),
     };
-    Failure::trouble(&change.place, what)
+    Failure::new(&change.place, what)
 }
 
 /// One round now, as `homeostat check` takes it.

@@ -17,7 +17,7 @@ pub struct Ran {
     pub failures: Vec<String>,
 }
 
-pub fn tests_run(all: &[Ran], took: Duration, style: &Style) -> String {
+pub fn tests_run(all: &[Ran], gaps: &[String], took: Duration, style: &Style) -> String {
     let mut shown = String::new();
     for test in all {
         let mark = match test.passed {
@@ -36,6 +36,12 @@ pub fn tests_run(all: &[Ran], took: Duration, style: &Style) -> String {
                 .collect();
             shown.push_str(&indented(&lines, 6));
         }
+    }
+    if !gaps.is_empty() {
+        shown.push_str("\nnot tested:\n");
+    }
+    for gap in gaps {
+        shown.push_str(&format!("  {}\n", style.dim(&text::clean(gap))));
     }
     let failed = all.iter().filter(|test| !test.passed).count();
     let passed = style.paint(Tone::Good, &format!("{} passed", all.len() - failed));
@@ -72,7 +78,7 @@ mod tests {
             ran("an empty one too", &["expected WARNING\nsaw      OK"]),
         ];
         let took = Duration::from_millis(340);
-        insta::assert_snapshot!(tests_run(&all, took, &Style::plain()), @r#"
+        insta::assert_snapshot!(tests_run(&all, &[], took, &Style::plain()), @r#"
         ok    a missing file is restored  critical.yaml:40
         FAIL  an empty one too  critical.yaml:40
               expected WARNING
@@ -80,6 +86,6 @@ mod tests {
 
         2 tests: 1 passed, 1 failed in 0.3 s
         "#);
-        insta::assert_snapshot!(tests_run(&[], took, &Style::plain()), @r#"0 tests: 0 passed in 0.3 s"#);
+        insta::assert_snapshot!(tests_run(&[], &[], took, &Style::plain()), @r#"0 tests: 0 passed in 0.3 s"#);
     }
 }

@@ -130,6 +130,7 @@ pub struct ActForm(pub ActMap);
 
 /// A file as it is to be.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them in a test")]
 pub enum FileExpect {
     Absent,
     Present,
