@@ -24,7 +24,6 @@ use crate::{
         text::{Mistake, Place, Text, meant},
     },
     permission::Settings,
-    probe::Probe,
     rules::{
         book::{Book, Check, Probes, Test},
         testing::{
@@ -410,7 +409,7 @@ impl Compiler<'_, '_> {
             let node = expectation_node(body, index, over);
             for name in expectation.checks.keys() {
                 let check = self.check(name, key_place(node, name));
-                if self.form.checks.is_empty() || over {
+                if self.form.checks.is_empty() {
                     named.add(check);
                 }
             }
@@ -529,7 +528,7 @@ impl Compiler<'_, '_> {
         let series = !self.form.series.is_empty() || !self.form.statuses.is_empty();
         match (intervals.first(), intervals.len()) {
             (Some(one), 1) => *one,
-            (_, _) if !series => Duration::from_secs(60),
+            _ if !series || !self.mistakes.is_empty() => Duration::from_secs(60),
             _ => {
                 let key = if self.form.series.is_empty() {
                     "statuses"
@@ -765,12 +764,19 @@ fn asked_by(check: &Check) -> Vec<Name> {
     for step in steps.filter(|step| step.kind == "run_checks") {
         constants(&step.args, &mut asked);
     }
-    let probes: Vec<&dyn Probe> = match &check.probes {
-        Probes::One(probe) => vec![probe.as_ref()],
-        Probes::Many(probes) => probes.iter().map(|(_, probe)| probe.as_ref()).collect(),
-    };
-    asked.extend(probes.into_iter().flat_map(Probe::checks));
+    asked.extend(asked_by_probes(check));
     asked
+}
+
+/// The checks that the probes of a check ask about.
+pub(super) fn asked_by_probes(check: &Check) -> Vec<Name> {
+    match &check.probes {
+        Probes::One(probe) => probe.checks(),
+        Probes::Many(probes) => probes
+            .iter()
+            .flat_map(|(_, probe)| probe.checks())
+            .collect(),
+    }
 }
 
 /// All texts of a step that have nothing to fill in.

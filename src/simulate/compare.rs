@@ -186,7 +186,11 @@ impl Told<'_, '_, '_> {
         let standing = self.driver.core.standing(&self.subject)?;
         let last = self.driver.seen.last_repair(&self.subject);
         let steps = last.map(|attempt| attempt.receipts.iter().map(StepAnswer::of).collect());
-        let decision = match (standing.held_by, last.map(Attempt::end)) {
+        // While a repair is under way nothing says any more what held the one before.
+        let held_by = standing
+            .held_by
+            .filter(|_| last.is_none_or(|attempt| !attempt.is_open()));
+        let decision = match (held_by, last.map(Attempt::end)) {
             (Some(_), _) => Decided::Held,
             (None, None) => Decided::None,
             (None, Some(None | Some(End::Verified))) => Decided::Repaired,
@@ -198,7 +202,7 @@ impl Told<'_, '_, '_> {
             message: standing.message.clone(),
             before: last.map(|attempt| attempt.before.clone()),
             decision,
-            held_by: standing.held_by.map(|by| by.word().to_owned()),
+            held_by: held_by.map(|by| by.word().to_owned()),
             steps: steps.unwrap_or_default(),
             verified: last.and_then(Attempt::end).and_then(proven),
             ..view
@@ -264,9 +268,8 @@ impl Told<'_, '_, '_> {
     fn before(&mut self, BeforeForm(wanted): &BeforeForm, saw: Option<&Brief>) {
         let node = spot(self.node, &["before"]);
         let Some(saw) = saw else {
-            let wanted = wanted
-                .status
-                .map_or("a repair", |status| Status::from(status).word());
+            let status = wanted.status.map(Status::from);
+            let wanted = status.map_or_else(|| "a repair".to_owned(), |it| it.to_string());
             self.differ_at(&node.place, "before", wanted, "no repair");
             return;
         };

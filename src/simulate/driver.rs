@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     Failure, Lab,
     act::Climb,
-    case::{Case, Change, Given, When},
+    case::{Case, Change, Given, When, asked_by_probes},
     seen::Seen,
     world::World,
 };
@@ -30,7 +30,7 @@ use crate::{
         verdict::Verdict,
     },
     permission::Permission,
-    probe::{Board, Eyes},
+    probe::{Board, Eyes, NoBoard},
     rules::{book::Check, testing::Sample},
     threshold::{self, Asked as Judged},
 };
@@ -59,20 +59,17 @@ pub(super) struct Driver<'a> {
     given: BTreeMap<Name, Given>,
     /// Changes that are still to come.
     coming: Vec<&'a Change>,
-    board: Arc<Standings>,
     journals: Journals,
     rounds: HashMap<u64, Round>,
     looks: usize,
 }
 
 /// How every check stands, for the `status` probe.
-#[derive(Default)]
-struct Standings(Mutex<HashMap<Name, (Status, String)>>);
+struct Standings(BTreeMap<Name, (Status, String)>);
 
 impl Board for Standings {
     fn status(&self, check: &str) -> Option<(Status, String)> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(check).cloned()
+        self.0.get(check).cloned()
     }
 }
 
@@ -128,7 +125,6 @@ impl<'a> Driver<'a> {
             out: out.into(),
             given: BTreeMap::new(),
             coming: case.changes.iter().collect(),
-            board: Arc::default(),
             rounds: HashMap::new(),
             looks: 0,
         };
@@ -298,10 +294,6 @@ impl<'a> Driver<'a> {
                 Output::Act(attempt) => self.act(attempt)?,
                 Output::RollBack { attempt, climbed } => self.roll_back(attempt, &climbed)?,
                 Output::Report(report) => {
-                    let mut all = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    let message = report.verdict.message.clone();
-                    all.insert(report.check.clone(), (report.status, message));
-                    drop(all);
                     self.publish(&report.verdict)?;
                     self.seen.report(report);
                 }
@@ -387,9 +379,22 @@ impl<'a> Driver<'a> {
             permission: self.permission.clone(),
             ground: self.case.values.ground(self.now),
             tails: Arc::default(), // what a file was is no business of a test: every look reads afresh
-            board: self.board.clone(),
+            board: self.board(check),
             limit: check.outline.deadline,
         }
+    }
+
+    /// Only a `status` probe reads it.
+    fn board(&self, check: &Check) -> Arc<dyn Board> {
+        if asked_by_probes(check).is_empty() {
+            return Arc::new(NoBoard);
+        }
+        let looked = self
+            .core
+            .standings()
+            .filter(|(_, standing)| standing.looked.is_some());
+        let all = looked.map(|(name, it)| (name.clone(), (it.status, it.message.clone())));
+        Arc::new(Standings(all.collect()))
     }
 
     /// The facts that the test gives at this instant, if it gives any.

@@ -25,8 +25,6 @@ mod difference;
 mod driver;
 mod run;
 mod seen;
-#[cfg(test)]
-mod tests;
 mod values;
 mod words;
 mod world;
