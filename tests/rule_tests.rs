@@ -115,6 +115,19 @@ checks:
         - - run_checks: [service]
           - remove_file: { file: data/asks }
       verify: { within: 1m }
+  - name: fresh
+    about: The stamp is fresh.
+    trigger: { every: 30s }
+    probe: { file: { file: state/stamp } }
+    threshold: { critical: missing || age_s > 60 || age_s < 0 }
+    message: '${if missing { "missing" } else { age_s.fixed(0) }}'
+    remediation: [ { write_file: { file: state/stamp, body: stamp } } ]
+  - name: noted
+    about: Nobody had to restart it.
+    trigger: { every: 1h, events: [ { file: state/note.txt } ] }
+    probe: { file: { file: state/note.txt } }
+    threshold: { warning: exists }
+    message: noted
 investigations:
   - name: why
     about: What is wrong with the service.
@@ -392,6 +405,42 @@ fn checks_that_are_run_by_a_step_are_looked_at_before_the_rung_goes_on() {
 }
 
 #[test]
+fn what_is_only_asked_for_does_not_run_by_itself() {
+    passes(
+        "
+  - name: nobody asks
+    checks: [asks]
+    expect: [ { at: 2h, asks: ok, ran: [] } ]
+  - name: somebody asks
+    checks: [asks]
+    then: [ { at: 30s, files: { data/asks: { text: '' } } } ]
+    expect:
+      - { at: 29m, ran: [] }
+      - { at: 30m, ran: [ /usr/bin/systemctl reload service ], service: { status: critical, acts: [ 30m ] } }
+",
+    );
+}
+
+#[test]
+fn what_steps_write_is_as_old_as_its_writing_and_raises_its_events() {
+    passes(
+        "
+  - name: a file that ages
+    checks: [fresh]
+    expect:
+      - { at: 0s, fresh: { status: ok, verified: true, acts: [ 0s ], facts: { age_s: 0 } } }
+      - { at: 60s, fresh: { status: ok, facts: { age_s: 60 } } }
+      - { at: 90s, fresh: { status: critical, message: '90', held_by: cooldown } }
+  - name: a file that is written sets others off
+    checks: [service, noted]
+    expect:
+      - { at: 2m, noted: ok, service: { acts: [ 0s ] } }
+      - { at: 3m, noted: warning, service: { acts: [ { rung: 1 }, { rung: 2 } ] } }
+",
+    );
+}
+
+#[test]
 fn one_check_may_ask_how_others_stand() {
     passes(
         "
@@ -472,31 +521,31 @@ fn what_is_not_as_expected_is_told_with_the_reason() {
 ",
     );
     insta::assert_snapshot!(told.join("\n"), @r#"
-        117:23 load: expected status OK, saw CRITICAL
+        131:23 load: expected status OK, saw CRITICAL
           seen: CRITICAL "load 4.0"
           critical: doc.load (doc={"load":4.0})
           facts: exists=true missing=false valid=true parse_error=null doc={"load":4.0} len=1 age_s=0.0
-        117:36 load: expected the message "fine", saw "load 4.0"
-        117:52 load: expected decision repaired, saw none
-        117:76 load: expected fact len 2, saw 1
-        117:90 load: expected no_data true, saw false
-        117:103 load: expected the error "oh", saw nothing
-        117:122 load: expected kept score 1, saw nothing
-        118:44 service: expected before warning, saw no repair
+        131:36 load: expected the message "fine", saw "load 4.0"
+        131:52 load: expected decision repaired, saw none
+        131:76 load: expected fact len 2, saw 1
+        131:90 load: expected no_data true, saw false
+        131:103 load: expected the error "oh", saw nothing
+        131:122 load: expected kept score 1, saw nothing
+        132:44 service: expected before WARNING, saw no repair
           seen: CRITICAL "the service is down"
           critical: missing (missing=true)
           facts: exists=false missing=true age_s=null size=null modified=null mode=null
           0s rung 1 [run_command] would
             run_command /usr/bin/systemctl reload service would: would run /usr/bin/systemctl reload service
-        118:60 service: expected the steps [remove_file], saw [run_command /usr/bin/systemctl reload service would]
-        118:84 service: expected held by pause, saw nothing
-        118:101 service: expected verified true, saw null
-        118:114 service: expected the notes [rearmed], saw []
-        118:131 service: expected the acts [1m], saw []
-        119:32 data/load.json: expected nothing, saw "{\n  \"load\": 4.0\n}\n"
-        119:51 data/none: expected a file, saw nothing
-        119:76 state/note.txt: expected a file, saw nothing
-        120:12 commands: expected [/bin/true], saw []
+        132:60 service: expected the steps [remove_file], saw [run_command /usr/bin/systemctl reload service would]
+        132:84 service: expected held by pause, saw nothing
+        132:101 service: expected verified true, saw null
+        132:114 service: expected the notes [rearmed], saw []
+        132:131 service: expected the acts [1m], saw []
+        133:32 data/load.json: expected nothing, saw "{\n  \"load\": 4.0\n}\n"
+        133:51 data/none: expected a file, saw nothing
+        133:76 state/note.txt: expected a file, saw nothing
+        134:12 commands: expected [/bin/true], saw []
         "#);
     let told = failures(
         "
@@ -514,13 +563,13 @@ fn what_is_not_as_expected_is_told_with_the_reason() {
 ",
     );
     insta::assert_snapshot!(told.join("\n"), @r#"
-        118:24 at 1h: quiet: expected the statuses ok warning, saw okx2
-        122:32 at 2m: data/x.json: expected .a[1].b 3, saw 2
-        122:61 at 2m: data/x.json: expected .c 1, saw nothing
-        123:27 at 2m: data/y: expected something with "four", saw "one\ntwothree\n"
-        123:54 at 2m: data/y: expected lines 4, saw 2
-        123:62 at 2m: data/y: expected JSON like {"a":1}, saw "one\ntwothree\n"
-        124:19 at 2m: data/z: expected a file, saw a directory
+        131:24 at 1h: quiet: expected the statuses ok warning, saw okx2
+        135:32 at 2m: data/x.json: expected .a[1].b 3, saw 2
+        135:61 at 2m: data/x.json: expected .c 1, saw nothing
+        136:27 at 2m: data/y: expected something with "four", saw "one\ntwothree\n"
+        136:54 at 2m: data/y: expected lines 4, saw 2
+        136:62 at 2m: data/y: expected JSON like {"a":1}, saw "one\ntwothree\n"
+        137:19 at 2m: data/z: expected a file, saw a directory
         "#);
 }
 
@@ -632,8 +681,10 @@ fn what_no_test_sees_is_named() {
         asks: never tested
         asks_in_order: never tested
         forbidden: never tested
+        fresh: never tested
         load: critical is never tested
         locks: never tested
+        noted: never tested
         quiet: never tested
         remote: never tested
         service: ok is never tested
