@@ -122,6 +122,21 @@ checks:
     threshold: { critical: missing || age_s > 60 || age_s < 0 }
     message: '${if missing { "missing" } else { age_s.fixed(0) }}'
     remediation: [ { write_file: { file: state/stamp, body: stamp } } ]
+  - name: sized
+    about: There is something in it.
+    trigger: { every: 1m }
+    probe: { file: { file: data/sized } }
+    threshold: { critical: missing }
+    message: sized
+    remediation:
+      steps: [ write_file: { file: data/sized, body: '' } ]
+      verify: { within: 30s, until: 'status == "ok" && size > 0' }
+  - name: outside
+    about: The machine has a load.
+    trigger: { every: 1m }
+    probe: { file: { file: /proc/loadavg } }
+    threshold: { critical: missing }
+    message: outside
   - name: noted
     about: Nobody had to restart it.
     trigger: { every: 1h, events: [ { file: state/note.txt } ] }
@@ -146,6 +161,7 @@ fn settings() -> Settings {
     Settings {
         allow: Allow {
             run: run.map(str::to_owned).to_vec(),
+            read: vec!["/proc/loadavg".to_owned()],
             ..Allow::default()
         },
         env: vec!["KEY".to_owned()],
@@ -177,22 +193,20 @@ fn run(tests: &str) -> Results {
     run_file(&format!("{RULES}{tests}"))
 }
 
+/// Every failure with its place, counted from the first line after the rules.
 fn failures(tests: &str) -> Vec<String> {
-    told(run(tests))
+    told(run(tests), RULES.lines().count())
 }
 
-/// Every failure with its place.
-fn told(results: Results) -> Vec<String> {
+fn told(results: Results, rules: usize) -> Vec<String> {
     let failures = results
         .outcomes
         .into_iter()
         .flat_map(|outcome| outcome.failures);
     failures
         .map(|failure| {
-            format!(
-                "{}:{} {}",
-                failure.place.line, failure.place.column, failure.message
-            )
+            let (line, column) = (failure.place.line - rules, failure.place.column);
+            format!("{line}:{column} {}", failure.message)
         })
         .collect()
 }
@@ -372,6 +386,29 @@ fn guards_and_permissions_hold_in_a_test_as_they_do_in_earnest() {
 }
 
 #[test]
+fn a_repair_is_proven_as_its_rule_says() {
+    passes(
+        "
+  - name: OK is not enough
+    expect: { sized: { status: ok, before: critical, decision: failed, verified: false } }
+  - name: until it is so
+    then: [ { after: sized, files: { data/sized: { text: x } } } ]
+    expect: { sized: { status: ok, verified: true } }
+",
+    );
+}
+
+#[test]
+fn a_test_sees_its_own_world_only() {
+    passes(
+        "
+  - name: not the machine it runs on
+    expect: { outside: { status: unknown, error: { contains: /proc/loadavg } } }
+",
+    );
+}
+
+#[test]
 fn a_dry_run_does_nothing() {
     passes(
         "
@@ -521,34 +558,37 @@ fn what_is_not_as_expected_is_told_with_the_reason() {
 ",
     );
     insta::assert_snapshot!(told.join("\n"), @r#"
-        131:23 load: expected status OK, saw CRITICAL
+        6:23 load: expected status OK, saw CRITICAL
           seen: CRITICAL "load 4.0"
           critical: doc.load (doc={"load":4.0})
           facts: exists=true missing=false valid=true parse_error=null doc={"load":4.0} len=1 age_s=0.0
-        131:36 load: expected the message "fine", saw "load 4.0"
-        131:52 load: expected decision repaired, saw none
-        131:76 load: expected fact len 2, saw 1
-        131:90 load: expected no_data true, saw false
-        131:103 load: expected the error "oh", saw nothing
-        131:122 load: expected kept score 1, saw nothing
-        132:44 service: expected before WARNING, saw no repair
+        6:36 load: expected the message "fine", saw "load 4.0"
+        6:52 load: expected decision repaired, saw none
+        6:76 load: expected fact len 2, saw 1
+        6:90 load: expected no_data true, saw false
+        6:103 load: expected the error "oh", saw nothing
+        6:122 load: expected kept score 1, saw nothing
+        7:44 service: expected before WARNING, saw no repair
           seen: CRITICAL "the service is down"
           critical: missing (missing=true)
           facts: exists=false missing=true age_s=null size=null modified=null mode=null
           0s rung 1 [run_command] would
             run_command /usr/bin/systemctl reload service would: would run /usr/bin/systemctl reload service
-        132:60 service: expected the steps [remove_file], saw [run_command /usr/bin/systemctl reload service would]
-        132:84 service: expected held by pause, saw nothing
-        132:101 service: expected verified true, saw null
-        132:114 service: expected the notes [rearmed], saw []
-        132:131 service: expected the acts [1m], saw []
-        133:32 data/load.json: expected nothing, saw "{\n  \"load\": 4.0\n}\n"
-        133:51 data/none: expected a file, saw nothing
-        133:76 state/note.txt: expected a file, saw nothing
-        134:12 commands: expected [/bin/true], saw []
+        7:60 service: expected the steps [remove_file], saw [run_command /usr/bin/systemctl reload service would]
+        7:84 service: expected held by pause, saw nothing
+        7:101 service: expected verified true, saw null
+        7:114 service: expected the notes [rearmed], saw []
+        7:131 service: expected the acts [1m], saw []
+        8:32 data/load.json: expected nothing, saw "{\n  \"load\": 4.0\n}\n"
+        8:51 data/none: expected a file, saw nothing
+        8:76 state/note.txt: expected a file, saw nothing
+        9:12 commands: expected [/bin/true], saw []
         "#);
     let told = failures(
         "
+  - name: another time, another rung
+    checks: [service]
+    expect: [ { at: 3m, service: { acts: [ 1s, { rung: 3, end: open } ], held_by: limit, decision: none } } ]
   - name: a body is compared piece by piece
     checks: [quiet]
     files: { data/x.json: { json: { a: [ 1, { b: 2 } ] } }, data/y: { text: \"one\\ntwo\" }, data/z: directory }
@@ -563,13 +603,24 @@ fn what_is_not_as_expected_is_told_with_the_reason() {
 ",
     );
     insta::assert_snapshot!(told.join("\n"), @r#"
-        131:24 at 1h: quiet: expected the statuses ok warning, saw okx2
-        135:32 at 2m: data/x.json: expected .a[1].b 3, saw 2
-        135:61 at 2m: data/x.json: expected .c 1, saw nothing
-        136:27 at 2m: data/y: expected something with "four", saw "one\ntwothree\n"
-        136:54 at 2m: data/y: expected lines 4, saw 2
-        136:62 at 2m: data/y: expected JSON like {"a":1}, saw "one\ntwothree\n"
-        137:19 at 2m: data/z: expected a file, saw a directory
+        4:42 at 3m: service: expected the acts [1s, rung 3 open], saw [0s rung 1 [run_command] failed, 2m 10s rung 2 [run_command, write_file] open]
+          seen: CRITICAL "the service is down"
+          critical: missing (missing=true)
+          facts: exists=false missing=true age_s=null size=null modified=null mode=null
+          0s rung 1 [run_command] failed
+            run_command /usr/bin/systemctl reload service done: exit 0
+          2m 10s rung 2 [run_command, write_file] open
+            run_command /usr/bin/systemctl restart service done: exit 0
+            write_file state/note.txt done: made state/note.txt (9 bytes)
+        4:83 at 3m: service: expected held by limit, saw nothing
+        4:100 at 3m: service: expected decision none, saw repaired
+        9:24 at 1h: quiet: expected the statuses ok warning, saw okx2
+        13:32 at 2m: data/x.json: expected .a[1].b 3, saw 2
+        13:61 at 2m: data/x.json: expected .c 1, saw nothing
+        14:27 at 2m: data/y: expected something with "four", saw "one\ntwothree\n"
+        14:54 at 2m: data/y: expected lines 4, saw 2
+        14:62 at 2m: data/y: expected JSON like {"a":1}, saw "one\ntwothree\n"
+        15:19 at 2m: data/z: expected a file, saw a directory
         "#);
 }
 
@@ -685,9 +736,11 @@ fn what_no_test_sees_is_named() {
         load: critical is never tested
         locks: never tested
         noted: never tested
+        outside: never tested
         quiet: never tested
         remote: never tested
         service: ok is never tested
+        sized: never tested
         two: never tested
         unwise: never tested
         ");
@@ -715,7 +768,7 @@ tests:
     expect: [ { at: 7d, load: ok, lock: ok }, { at: 169h, lock: warning } ]
 ",
     );
-    assert_eq!(told(results), [""; 0]);
+    assert_eq!(told(results, 0), [""; 0]);
 }
 
 #[test]
@@ -730,7 +783,7 @@ fn the_examples_of_the_documentation_run() {
     for block in blocks {
         let results = run_file(&format!("{rules}\n{block}"));
         tests += results.outcomes.len();
-        let told = told(results);
+        let told = told(results, 0);
         assert!(told.is_empty(), "{}\n\n{block}", told.join("\n"));
     }
     assert!(tests >= 10, "only {tests} examples");

@@ -35,7 +35,6 @@ use crate::{
 struct View {
     status: Status,
     message: String,
-    answer: CheckAnswer,
     verdict: Arc<Verdict>,
     before: Option<Brief>,
     decision: Decided,
@@ -139,6 +138,8 @@ impl Told<'_, '_, '_> {
         self.repair(form, &view);
         self.history(form);
         self.values(form, &view);
+        self.failures
+            .sort_by(|one, other| one.place.cmp(&other.place));
         if let Some(first) = self.failures.first_mut() {
             let attempts = self.driver.seen.attempts.values();
             let own = attempts.filter(|attempt| *attempt.check == *self.subject);
@@ -163,17 +164,16 @@ impl Told<'_, '_, '_> {
         let verdict = verdict
             .or(outcome.report.as_ref().map(|report| &report.verdict))?
             .clone();
-        let repair = answer.remediation.clone();
+        let repair = answer.remediation;
         let view = View {
             status: answer.status,
-            message: answer.message.clone(),
-            before: answer.before.clone(),
+            message: answer.message,
+            before: answer.before,
             decision: repair.decision,
             held_by: repair.held_by,
             steps: repair.steps,
             verified: repair.verified,
             verdict,
-            answer,
         };
         match round {
             Some(_) => Some(view),
@@ -314,12 +314,12 @@ impl Told<'_, '_, '_> {
     fn values(&mut self, form: &CheckForm, view: &View) {
         let standing = self.driver.core.standing(&self.subject);
         let kept = standing.and_then(|standing| standing.prior.kept.clone());
-        let facts = match view.answer.facts.to_json() {
+        let facts = match view.verdict.facts.to_json() {
             Value::Object(facts) => facts,
             _ => Map::new(),
         };
         for (part, what, asked, saw) in [
-            ("let", "let", form.lets.is_some(), &view.answer.lets),
+            ("let", "let", form.lets.is_some(), &view.verdict.lets),
             ("facts", "fact", form.facts.is_some(), &facts),
             (
                 "kept",

@@ -32,7 +32,7 @@ mod world;
 use std::path::Path;
 
 pub use coverage::Coverage;
-pub use run::{examine, run};
+pub use run::run;
 
 use serde::Serialize;
 

@@ -16,12 +16,7 @@ use super::{
     driver::{Done, Driver},
 };
 use crate::{
-    model::{
-        node::Node,
-        span::Span,
-        status::Status,
-        text::{Mistake, Place},
-    },
+    model::{node::Node, span::Span, status::Status, text::Place},
     rules::{
         book::Test,
         testing::{Sample, spot},
@@ -74,15 +69,6 @@ pub fn run(lab: Lab<'_>, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Results {
         false => Vec::new(),
     };
     Results { outcomes, gaps }
-}
-
-/// The mistakes of all tests of a book, without running any.
-pub fn examine(lab: Lab<'_>) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    for test in &lab.book.tests {
-        case::compile(test, lab, &mut mistakes);
-    }
-    mistakes
 }
 
 fn told(test: &Test, failures: Vec<Failure>, coverage: Coverage) -> Outcome {

@@ -11,13 +11,13 @@ use super::coverage::Coverage;
 use crate::model::{
     Name,
     attempt::{Attempt, AttemptId, End, NoteKind, Row},
-    report::{Decision, Outcome, Reason, Report},
+    report::{Decision, Outcome, Report},
     step,
 };
 
 #[derive(Default)]
 pub(super) struct Seen {
-    /// By check: its last look that was no mere verification, and what came of it.
+    /// By check: its last look, that which no repair was waiting for, and the last repair.
     pub outcomes: BTreeMap<Name, Outcome>,
     /// Every attempt as it was last written.
     pub attempts: BTreeMap<AttemptId, Attempt>,
@@ -30,35 +30,23 @@ impl Seen {
     pub fn report(&mut self, report: Report) {
         let covered = self.coverage.of(&report.check);
         covered.statuses.insert(report.verdict.status);
-        let outcome = self
-            .outcomes
-            .entry(report.check.clone())
+        let outcome = self.outcome(&report.check);
+        outcome.verdict = Some(report.verdict.clone());
+        let verifies = matches!(report.decision, Decision::Verifying { .. });
+        if outcome.report.is_none() || !verifies {
+            outcome.report = Some(report);
+        }
+    }
+
+    fn outcome(&mut self, check: &Name) -> &mut Outcome {
+        self.outcomes
+            .entry(check.clone())
             .or_insert_with(|| Outcome {
-                check: report.check.clone(),
+                check: check.clone(),
                 report: None,
                 attempt: None,
                 verdict: None,
-            });
-        outcome.verdict = Some(report.verdict.clone());
-        let begun = outcome.attempt.as_ref().map(|attempt| attempt.id);
-        let goes_on = match report.decision {
-            // Also when the same look was wanted for something else: it is this repair's look.
-            Decision::Verifying { attempt } => begun == Some(attempt),
-            Decision::Repair { attempt } => {
-                if begun != Some(attempt) {
-                    outcome.attempt = None;
-                }
-                false
-            }
-            _ if report.reason == Reason::Verify && outcome.report.is_some() => true,
-            _ => {
-                outcome.attempt = None;
-                false
-            }
-        };
-        if !goes_on {
-            outcome.report = Some(report);
-        }
+            })
     }
 
     pub fn row(&mut self, row: &Row) {
@@ -76,17 +64,7 @@ impl Seen {
             let rungs = &mut self.coverage.of(&attempt.check).rungs;
             rungs.insert(attempt.rung);
         }
-        if let Some(outcome) = self.outcomes.get_mut(&attempt.check) {
-            outcome.attempt = Some(Arc::new(attempt.clone()));
-        } else {
-            let outcome = Outcome {
-                check: attempt.check.clone(),
-                report: None,
-                attempt: Some(Arc::new(attempt.clone())),
-                verdict: None,
-            };
-            self.outcomes.insert(attempt.check.clone(), outcome);
-        }
+        self.outcome(&attempt.check).attempt = Some(Arc::new(attempt.clone()));
     }
 
     /// The rungs of a check that acted, in order.
