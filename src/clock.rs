@@ -31,13 +31,16 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
+        #[cfg(feature = "failpoints")]
+        if let Some(now) = chosen::now() {
+            return now;
+        }
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = Moment(match since {
+        Moment(match since {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-        });
-        displaced(now)
+        })
     }
 
     fn is_machines(&self) -> bool {
@@ -45,22 +48,28 @@ impl Clock for SystemClock {
     }
 }
 
-/// With the feature `failpoints`, `HOMEOSTAT_NOW` says what time it is when the process begins, so that a test can let
-/// hours pass between two runs.
+/// For tests that let hours pass from one run of the program to the next: the clock starts at `HOMEOSTAT_NOW` (epoch
+/// seconds) when it is first asked, and goes on with the steady one.
 #[cfg(feature = "failpoints")]
-fn displaced(now: Moment) -> Moment {
-    static BY: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
-    let by = BY.get_or_init(|| {
-        let wanted = std::env::var("HOMEOSTAT_NOW").ok();
-        let wanted = wanted.and_then(|text| Moment::parse(&text));
-        wanted.map_or(0, |wanted| wanted.0 - now.0)
-    });
-    Moment(now.0 + by)
-}
+mod chosen {
+    use std::sync::LazyLock;
 
-#[cfg(not(feature = "failpoints"))]
-fn displaced(now: Moment) -> Moment {
-    now
+    use super::Stopwatch;
+    use crate::model::moment::Moment;
+
+    static START: LazyLock<Option<(Moment, Stopwatch)>> = LazyLock::new(|| {
+        let text = std::env::var("HOMEOSTAT_NOW").ok()?;
+        let Ok(seconds) = text.parse() else {
+            eprintln!("HOMEOSTAT_NOW={text} is no number of seconds");
+            std::process::exit(64);
+        };
+        Some((Moment::from_seconds(seconds), Stopwatch::new()))
+    });
+
+    pub fn now() -> Option<Moment> {
+        let (start, watch) = START.as_ref()?;
+        Some(start.plus(watch.elapsed()))
+    }
 }
 
 /// A clock that stands until it is set: for `--at`, rule tests and replay.

@@ -5,10 +5,10 @@ use std::sync::{
     mpsc::{SyncSender, TrySendError, sync_channel},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Map, Value};
 
-use super::failpoint;
+use super::failpoint::{self, Boundary, pass};
 use crate::{
     journal::Journals,
     model::{
@@ -72,15 +72,15 @@ pub(super) struct Kept {
 
 impl Records for Kept {
     fn write(&self, rows: Vec<Row>) {
-        failpoint::pass("before rows are written");
+        pass(Boundary::BeforeRows);
         self.writer.write(rows);
-        failpoint::pass("after rows are handed over");
+        self.written();
     }
 
     fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>) {
-        failpoint::pass("before an intent is written");
+        pass(Boundary::BeforeIntent);
         let then = Box::new(move |written| {
-            failpoint::pass("after an intent is durable");
+            pass(Boundary::AfterIntent);
             then(written);
         });
         self.writer.durable(vec![row], then);
@@ -97,14 +97,14 @@ impl Records for Kept {
     ) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (tell, told) = tokio::sync::oneshot::channel();
+            pass(Boundary::BeforeImage);
             let then = Box::new(move |result| {
+                pass(Boundary::AfterImage);
                 let _ = tell.send(result); // nobody waits any more
             });
-            failpoint::pass("before an image is kept");
             self.writer.prepared(attempt, images, then);
-            let kept = told.await;
-            failpoint::pass("after an image is kept");
-            kept.unwrap_or_else(|_| Err("the store has ended".to_owned()))
+            told.await
+                .unwrap_or_else(|_| Err("the store has ended".to_owned()))
         })
     }
 
@@ -141,13 +141,23 @@ impl Records for Kept {
     }
 
     fn journal(&self, file: &str, line: Value) {
-        failpoint::pass("before a journal line");
         self.scribe.send(Note::Line(file.to_owned(), line));
     }
 
     fn publish(&self, publication: Publication) {
         self.scribe
             .send(Note::Publish(publication.file, publication.set));
+    }
+}
+
+impl Kept {
+    /// Passes a boundary on the store's thread when what was handed over is written.
+    fn written(&self) {
+        if failpoint::is_armed() {
+            // The question is put when the future is first polled; nobody waits for the answer.
+            let asked = self.writer.ask(|_| pass(Boundary::AfterRows));
+            let _ = asked.now_or_never();
+        }
     }
 }
 
@@ -188,7 +198,12 @@ impl Scribe {
             .spawn(move || {
                 for note in queue {
                     let done = match note {
-                        Note::Line(file, line) => journals.append(&file, &line),
+                        Note::Line(file, line) => {
+                            pass(Boundary::BeforeLine);
+                            let done = journals.append(&file, &line);
+                            pass(Boundary::AfterLine);
+                            done
+                        }
                         Note::Publish(file, set) => journals.publish(&file, &set),
                         Note::Flush(done) => {
                             let _ = done.send(()); // nobody waits any more
