@@ -340,6 +340,11 @@ impl Driver {
                 self.command(round, now, out);
             }
             Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Investigate { name, reply, .. }
+                if !self.parts.book.investigations.contains_key(&name) =>
+            {
+                let _ = reply.send(Value::Null); // the asker may have gone
+            }
             Request::Investigate { name, wait, reply } => {
                 let id = self.core.new_round();
                 self.waiting.insert(id, Waiting::Record(reply));

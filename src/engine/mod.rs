@@ -10,6 +10,7 @@
 //! | `pause` | the kill switch that is a file |
 //! | `records` | where a driver writes: for real, or nowhere |
 //! | [`dry`] | the dry driver |
+//! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 

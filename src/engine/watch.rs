@@ -72,7 +72,11 @@ impl Watch {
     ) -> std::io::Result<Watch> {
         let (wake, calls) = channel();
         let notice = Mutex::new(wake.clone());
-        let notices = notify::recommended_watcher(move |_| {
+        let notices = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Looking is no change, and a sweep looks: it must not set off the next one.
+            if event.is_ok_and(|event| event.kind.is_access()) {
+                return;
+            }
             let notice = notice.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = notice.send(Call::Notice); // the watcher has ended
         });
@@ -108,6 +112,24 @@ impl Watch {
     }
 }
 
+/// A file that checks wait for.
+struct Seen {
+    signature: Option<Signature>,
+    /// Since it was told last.
+    told: Stopwatch,
+    untold: bool,
+}
+
+impl Seen {
+    fn first(signature: Option<Signature>) -> Seen {
+        Seen {
+            signature,
+            told: Stopwatch::new(),
+            untold: false,
+        }
+    }
+}
+
 struct Eye<E> {
     root: PathBuf,
     rules: PathBuf,
@@ -117,7 +139,7 @@ struct Eye<E> {
     rules_seen: BTreeMap<PathBuf, Signature>,
     /// Files that checks wait for, relative to the root.
     files: Vec<String>,
-    files_seen: BTreeMap<String, (Option<Signature>, Stopwatch)>,
+    files_seen: BTreeMap<String, Seen>,
     /// `None` until it was looked at.
     pause_seen: Option<Option<String>>,
     ears: E,
@@ -194,17 +216,17 @@ impl<E: Ears> Eye<E> {
     fn sweep_files(&mut self) {
         for file in &self.files {
             let now = signature(&self.root.join(file));
-            match self.files_seen.get_mut(file) {
-                None => {
-                    self.files_seen
-                        .insert(file.clone(), (now, Stopwatch::new()));
-                }
-                Some((seen, told)) if *seen != now && told.elapsed() >= PER_FILE => {
-                    *seen = now;
-                    *told = Stopwatch::new();
-                    self.ears.file(file);
-                }
-                Some(_) => {}
+            let Some(seen) = self.files_seen.get_mut(file) else {
+                self.files_seen.insert(file.clone(), Seen::first(now));
+                continue;
+            };
+            // Changed and back again is a change too, even while it may not be told yet.
+            seen.untold |= seen.signature != now;
+            seen.signature = now;
+            if seen.untold && seen.told.elapsed() >= PER_FILE {
+                seen.untold = false;
+                seen.told = Stopwatch::new();
+                self.ears.file(file);
             }
         }
     }

@@ -229,6 +229,7 @@ pub(crate) mod samples {
             status,
             message: message.to_owned(),
             skipped: false,
+            no_data: false,
             facts: Facts::new().with("exists", true),
             lets: Map::new(),
             error: None,

@@ -7,6 +7,8 @@
 //! `thresholds` are [`threshold::Branch`](crate::threshold::Branch)es, `guard`, `budget` and `pause` the model's own.
 //! Whatever is absent is not shown.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{Style, Tone, answer::held, text, time};
@@ -51,8 +53,9 @@ pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
     let mut shown = head(explanation, now, style);
     let verdict = explanation.get("verdict").unwrap_or(&Value::Null);
     let mut branches: Vec<Branch> = look(explanation, verdict, style).into_iter().collect();
-    branches.extend(reasons(explanation, verdict, style));
-    branches.extend(values(verdict, "let", style));
+    let mut told = BTreeSet::new();
+    branches.extend(reasons(explanation, verdict, &mut told, style));
+    branches.extend(untold(verdict, &told, style));
     branches.extend(values(verdict, "facts", style));
     branches.extend(remediation(explanation, now, style));
     grow(&branches, "", style, &mut shown);
@@ -119,7 +122,12 @@ fn look(explanation: &Value, verdict: &Value, style: &Style) -> Option<Branch> {
 }
 
 /// The error, then the lines of the threshold in the order in which they are tried.
-fn reasons(explanation: &Value, verdict: &Value, style: &Style) -> Vec<Branch> {
+fn reasons(
+    explanation: &Value,
+    verdict: &Value,
+    told: &mut BTreeSet<String>,
+    style: &Style,
+) -> Vec<Branch> {
     let mut branches = Vec::new();
     if let Some(error) = word(verdict, "error").filter(|error| !error.is_empty()) {
         branches.push(Branch::leaf(
@@ -134,16 +142,17 @@ fn reasons(explanation: &Value, verdict: &Value, style: &Style) -> Vec<Branch> {
     if let Some(why) = verdict.get("why").filter(|why| why.is_object())
         && !lines.iter().any(|line| is_decided(line))
     {
-        branches.push(expression(why, true, style));
+        branches.push(expression(why, true, told, style));
     }
     for line in lines {
-        branches.push(expression(line, is_decided(line), style));
+        branches.push(expression(line, is_decided(line), told, style));
     }
     branches
 }
 
-/// One expression or name: what it is, its value, and below it what it saw or rests on.
-fn expression(node: &Value, decided: bool, style: &Style) -> Branch {
+/// One expression or name: what it is, its value, and below it what it saw or rests on. A `let` that was told before
+/// (`told`) gives its value only.
+fn expression(node: &Value, decided: bool, told: &mut BTreeSet<String>, style: &Style) -> Branch {
     let mut said: Vec<String> = Vec::new();
     if let Some(line) = word(node, "line") {
         said.push(style.paint(tone_of_line(&line, decided), &line));
@@ -151,6 +160,12 @@ fn expression(node: &Value, decided: bool, style: &Style) -> Branch {
     let equals = style.dim("=");
     let value = node.get("value").map(|value| text::value(value, LONG));
     let expression = word(node, "expression").map(|expression| text::short(&expression, LONGEST));
+    if let (Some(name), Some(_)) = (word(node, "name"), &expression)
+        && !told.insert(name.clone())
+    {
+        let value = value.unwrap_or_else(|| "?".to_owned());
+        return Branch::leaf(format!("{name} {equals} {value}  {}", style.dim("(above)")));
+    }
     match (word(node, "name"), value, expression) {
         (Some(name), value, expression) => {
             said.push(format!(
@@ -171,7 +186,7 @@ fn expression(node: &Value, decided: bool, style: &Style) -> Branch {
     let mut below: Vec<Branch> = parts
         .into_iter()
         .flatten()
-        .map(|part| self::expression(part, false, style))
+        .map(|part| self::expression(part, false, told, style))
         .collect();
     if let Some(Value::Object(saw)) = node.get("saw") {
         below.extend(pairs(saw, style));
@@ -186,6 +201,17 @@ fn tone_of_line(line: &str, decided: bool) -> Tone {
         "warning" => Tone::Warning,
         _ => Tone::Strong,
     }
+}
+
+/// The `let` values that stand in no line.
+fn untold(verdict: &Value, told: &BTreeSet<String>, style: &Style) -> Option<Branch> {
+    let all = verdict.get("let")?.as_object()?;
+    let rest: Map<String, Value> = all
+        .iter()
+        .filter(|(name, _)| !told.contains(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    (!rest.is_empty()).then(|| Branch::of(style.strong("let"), pairs(&rest, style)))
 }
 
 fn values(verdict: &Value, key: &str, style: &Style) -> Option<Branch> {
@@ -214,7 +240,8 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
     let Some(told) = told else {
         return Some(Branch::leaf(style.dim("no remediation")));
     };
-    let budget: Option<Budget> = part(told, "budget");
+    // None was spent yet.
+    let budget: Budget = part(told, "budget").unwrap_or_default();
     let guard: Option<Guard> = part(told, "guard");
     let pause: Option<Pause> = part(told, "pause");
     let mut below = Vec::new();
@@ -222,16 +249,15 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
         let until = moment(told.get("until"));
         below.push(Branch::leaf(held(&by, until, now, style)));
     }
-    if let Some(attempt) = told.get("attempt").and_then(Value::as_u64) {
+    let open = told.get("attempt").and_then(Value::as_u64);
+    if let Some(attempt) = open {
         let phase = word(told, "phase").unwrap_or_else(|| "open".to_owned());
-        let open = format!("attempt {attempt} {phase}");
-        below.push(Branch::leaf(style.paint(Tone::Place, &open)));
+        let said = format!("attempt {attempt} {phase}");
+        below.push(Branch::leaf(style.paint(Tone::Place, &said)));
     }
-    if let Some(budget) = &budget {
-        below.extend(spent(budget, guard.as_ref(), now, style));
-    }
-    if let (Some(budget), Some(guard)) = (&budget, &guard) {
-        let next = next_possible(budget, guard, pause.as_ref(), now);
+    below.extend(spent(&budget, guard.as_ref(), now, style));
+    if let Some(guard) = guard.as_ref().filter(|_| open.is_none()) {
+        let next = next_possible(&budget, guard, pause.as_ref(), now);
         below.push(Branch::leaf(match next {
             Some(at) if at <= now => "a repair may start now".to_owned(),
             Some(at) => format!(
@@ -339,12 +365,12 @@ mod tests {
                     "expression": "missing || len == 0",
                     "saw": {"missing": true, "len": 0},
                 },
-                "let": {},
+                "let": {"avg": 2, "max": 3},
                 "facts": {"exists": false, "doc": null, "records": [1, 2, 3, 4]},
             },
             "thresholds": [
                 {"line": "critical", "expression": "exists && !valid", "value": false,
-                 "parts": [{"name": "exists", "value": false}, {"name": "valid", "value": false}]},
+                 "parts": [{"name": "avg", "expression": "scores.mean()", "value": 2, "parts": [{"name": "scores", "value": []}]}, {"name": "valid", "value": false}]},
                 {"line": "warning", "expression": "missing || avg < 1", "value": true,
                  "parts": [
                      {"name": "missing", "value": true},
@@ -371,12 +397,14 @@ mod tests {
         critical.yaml:12
         ├─ last look  OK  Weights file exists
         ├─ critical  exists && !valid  = false
-        │  ├─ exists = false
+        │  ├─ avg = 2  scores.mean()
+        │  │  └─ scores = []
         │  └─ valid = false
         ├─ warning  missing || avg < 1  = true
         │  ├─ missing = true
-        │  └─ avg = ?  scores.mean()  `mean` of an empty list
-        │     └─ scores = []
+        │  └─ avg = ?  (above)
+        ├─ let
+        │  └─ max = 3
         ├─ facts
         │  ├─ exists = false
         │  ├─ doc = null

@@ -17,8 +17,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 pub use expect::{
-    ActForm, CheckForm, DecisionWord, EndWord, Expect, ExpectForm, FileExpect, NoteWord,
-    StatusWord, StepForm, TextForm,
+    ActForm, BeforeForm, CheckForm, DecisionWord, EndWord, Expect, ExpectForm, FileBody,
+    FileExpect, NoteWord, StatusWord, StepForm, TextForm,
 };
 pub use series::{Sample, Series, StatusSeries};
 pub use world::{Argv, BodyForm, ChangeForm, CommandForm, DoesForm, FactsForm, FileForm};
