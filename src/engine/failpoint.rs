@@ -3,7 +3,7 @@
 //! A *boundary* is an instant just before or after something becomes true on the disk or in the world. With the feature
 //! `failpoints` the environment variable `HOMEOSTAT_FAILPOINT` names one, and the process kills itself there: `17` is the
 //! seventeenth boundary passed, whichever it is, `after-act:2` the second one of that name. Which it was is told on stderr
-//! first. Without the feature [`pass`] is nothing at all. `tests/kills.rs` drives it.
+//! first. Without the feature [`pass`] is nothing at all. `tests/kills` drives it.
 
 /// Where a kill may fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
