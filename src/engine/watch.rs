@@ -72,7 +72,11 @@ impl Watch {
     ) -> std::io::Result<Watch> {
         let (wake, calls) = channel();
         let notice = Mutex::new(wake.clone());
-        let notices = notify::recommended_watcher(move |_| {
+        let notices = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Looking is no change, and a sweep looks: it must not set off the next one.
+            if event.is_ok_and(|event| event.kind.is_access()) {
+                return;
+            }
             let notice = notice.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = notice.send(Call::Notice); // the watcher has ended
         });
