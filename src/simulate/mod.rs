@@ -7,6 +7,7 @@
 //! | `values` | the values of a test, whose `${…}` know virtual time |
 //! | `world` | the files of a test, below a root in a temporary directory |
 //! | `driver` | the jumping driver: performs the core's outputs and goes on to whatever is due next |
+//! | `looking` | one look in that world |
 //! | `act` | doing a rung in that world |
 //! | `seen` | what was to be seen so far |
 //! | `compare` | what was expected and was not so |
@@ -23,6 +24,7 @@ mod compare;
 pub mod coverage;
 mod difference;
 mod driver;
+mod looking;
 mod run;
 mod seen;
 mod values;
