@@ -13,8 +13,10 @@ use super::{
     board::Standings,
     handle::{News, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
     look::{self, Purpose},
+    pause,
     pool::{Answers, Item, Pool},
     records::Records,
+    watch::Told,
 };
 use crate::{
     clock::{self, Clock, SetClock, Stopwatch},
@@ -37,6 +39,7 @@ use crate::{
     },
     script::{self, Env, Ground},
     store::LookRecord,
+    threshold,
 };
 
 /// Due looks gather for so long and run as a batch: a wake-up costs more than a look at a file.
@@ -59,13 +62,13 @@ pub(super) enum Message {
         hands: Arc<dyn Hands>,
         changes: String,
         warnings: Vec<Complaint>,
-        told: Option<oneshot::Sender<ReloadAnswer>>,
+        told: Told,
     },
     /// What is on disk now is what runs already (again).
-    Same(Option<oneshot::Sender<ReloadAnswer>>),
+    Same(Told),
     Refused {
         complaints: Vec<Complaint>,
-        told: Option<oneshot::Sender<ReloadAnswer>>,
+        told: Told,
     },
     PauseFile(Option<String>),
 }
@@ -293,13 +296,12 @@ impl Driver {
     }
 
     fn pause_file(&mut self, reason: Option<String>, now: Moment, out: &mut Vec<Output>) {
-        const BY: &str = "file";
-        let by_file = self.core.pause().is_some_and(|pause| pause.by == BY);
+        let by_file = self.core.pause().is_some_and(|pause| pause.by == pause::BY);
         match reason {
             Some(reason) if self.core.pause().is_none() => {
                 let pause = Pause {
                     at: now,
-                    by: BY.to_owned(),
+                    by: pause::BY.to_owned(),
                     reason,
                     until: None,
                 };
@@ -338,6 +340,11 @@ impl Driver {
                 self.command(round, now, out);
             }
             Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Investigate { name, reply, .. }
+                if !self.parts.book.investigations.contains_key(&name) =>
+            {
+                let _ = reply.send(Value::Null); // the asker may have gone
+            }
             Request::Investigate { name, wait, reply } => {
                 let id = self.core.new_round();
                 self.waiting.insert(id, Waiting::Record(reply));
@@ -725,13 +732,22 @@ impl Driver {
             "status": standing.map(|standing| standing.status),
             "message": standing.map(|standing| standing.message.clone()),
             "since": standing.map(|standing| standing.since.seconds()),
+            "looked": standing.and_then(|standing| standing.looked).map(Moment::seconds),
             "verdict": last.map(|verdict| verdict.as_ref()),
+            "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
+                // As the look saw it: `now` was another one then.
+                let looked = standing.and_then(|standing| standing.looked);
+                let ground = self.ground(looked.unwrap_or(now));
+                threshold::trees(&self.parts.script, &check.judging, &verdict.facts, &ground)
+            }),
             "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
                 "when": remediation.when,
                 "ladder": remediation.ladder,
                 "held_by": ruling.map(|(by, _)| by.word()),
                 "until": ruling.and_then(|(_, until)| until).map(Moment::seconds),
                 "budget": self.core.budget(name),
+                "guard": remediation.guard,
+                "pause": self.core.pause(),
                 "attempt": self.core.attempts().find(|attempt| attempt.check == *name).map(|attempt| attempt.id),
             })),
         }))
@@ -769,18 +785,19 @@ fn plain(complaints: &[Complaint]) -> String {
 }
 
 fn answer_reload(
-    told: Option<oneshot::Sender<ReloadAnswer>>,
+    told: Told,
     live: bool,
     generation: String,
     changes: String,
     complaints_text: Option<String>,
 ) {
-    if let Some(told) = told {
-        let _ = told.send(ReloadAnswer {
-            live,
-            generation,
-            changes,
-            complaints_text,
-        }); // whoever asked may have gone
+    let answer = ReloadAnswer {
+        live,
+        generation,
+        changes,
+        complaints_text,
+    };
+    for told in told {
+        let _ = told.send(answer.clone()); // whoever asked may have gone
     }
 }

@@ -39,10 +39,13 @@ const MOST_FILES: usize = 25_000;
 /// (device, inode, size, modified, changed) of one file.
 type Signature = (u64, u64, u64, i128, i128);
 
+/// Who waits for a reload.
+pub(super) type Told = Vec<oneshot::Sender<ReloadAnswer>>;
+
 /// What the watcher tells.
 pub(super) trait Ears: Send {
     /// The rules changed, or somebody asked: load them. Returns the outline that runs now.
-    fn rules(&mut self, told: Option<oneshot::Sender<ReloadAnswer>>) -> Arc<Outline>;
+    fn rules(&mut self, told: Told) -> Arc<Outline>;
     fn file(&mut self, file: &str);
     fn pause_file(&mut self, reason: Option<String>);
 }
@@ -69,7 +72,11 @@ impl Watch {
     ) -> std::io::Result<Watch> {
         let (wake, calls) = channel();
         let notice = Mutex::new(wake.clone());
-        let notices = notify::recommended_watcher(move |_| {
+        let notices = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Looking is no change, and a sweep looks: it must not set off the next one.
+            if event.is_ok_and(|event| event.kind.is_access()) {
+                return;
+            }
             let notice = notice.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = notice.send(Call::Notice); // the watcher has ended
         });
@@ -105,6 +112,24 @@ impl Watch {
     }
 }
 
+/// A file that checks wait for.
+struct Seen {
+    signature: Option<Signature>,
+    /// Since it was told last.
+    told: Stopwatch,
+    untold: bool,
+}
+
+impl Seen {
+    fn first(signature: Option<Signature>) -> Seen {
+        Seen {
+            signature,
+            told: Stopwatch::new(),
+            untold: false,
+        }
+    }
+}
+
 struct Eye<E> {
     root: PathBuf,
     rules: PathBuf,
@@ -114,8 +139,9 @@ struct Eye<E> {
     rules_seen: BTreeMap<PathBuf, Signature>,
     /// Files that checks wait for, relative to the root.
     files: Vec<String>,
-    files_seen: BTreeMap<String, (Option<Signature>, Stopwatch)>,
-    pause_seen: Option<String>,
+    files_seen: BTreeMap<String, Seen>,
+    /// `None` until it was looked at.
+    pause_seen: Option<Option<String>>,
     ears: E,
 }
 
@@ -124,19 +150,19 @@ impl<E: Ears> Eye<E> {
         let mut compiled = Stopwatch::new();
         let mut first = true;
         loop {
-            let mut told = None;
+            let mut told = Told::new();
             match calls.recv_timeout(SWEEP) {
-                Ok(Call::Reload(reply)) => told = Some(reply),
+                Ok(Call::Reload(reply)) => told.push(reply),
                 Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
             self.pause();
             self.sweep_files();
-            let asked = told.is_some();
+            let asked = !told.is_empty();
             if !asked && signatures(&self.rules) == self.rules_seen {
                 continue;
             }
-            if self.settle(calls, &compiled, first).is_none() {
+            if self.settle(calls, &compiled, first, &mut told).is_none() {
                 return;
             }
             self.rules_seen = signatures(&self.rules);
@@ -146,8 +172,15 @@ impl<E: Ears> Eye<E> {
         }
     }
 
-    /// Waits for the trailing edge: until nothing has changed for a moment and the last compile is a second ago.
-    fn settle(&mut self, calls: &Receiver<Call>, compiled: &Stopwatch, first: bool) -> Option<()> {
+    /// Waits for the trailing edge: until nothing has changed for a moment and the last compile is a second ago. Who asks
+    /// meanwhile is answered too.
+    fn settle(
+        &mut self,
+        calls: &Receiver<Call>,
+        compiled: &Stopwatch,
+        first: bool,
+        told: &mut Told,
+    ) -> Option<()> {
         let mut last = signatures(&self.rules);
         let started = Stopwatch::new();
         loop {
@@ -160,7 +193,8 @@ impl<E: Ears> Eye<E> {
             while quiet.elapsed() < QUIET.max(rest) {
                 match calls.recv_timeout(QUIET.max(rest).saturating_sub(quiet.elapsed())) {
                     Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-                    Ok(Call::Notice | Call::Reload(_)) | Err(RecvTimeoutError::Timeout) => {}
+                    Ok(Call::Reload(reply)) => told.push(reply),
+                    Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
                 }
             }
             let now = signatures(&self.rules);
@@ -173,26 +207,26 @@ impl<E: Ears> Eye<E> {
 
     fn pause(&mut self) {
         let now = crate::store::pause_file(&self.root.join(crate::permission::OWN));
-        if now != self.pause_seen {
+        if self.pause_seen.as_ref() != Some(&now) {
             self.ears.pause_file(now.clone());
-            self.pause_seen = now;
+            self.pause_seen = Some(now);
         }
     }
 
     fn sweep_files(&mut self) {
         for file in &self.files {
             let now = signature(&self.root.join(file));
-            match self.files_seen.get_mut(file) {
-                None => {
-                    self.files_seen
-                        .insert(file.clone(), (now, Stopwatch::new()));
-                }
-                Some((seen, told)) if *seen != now && told.elapsed() >= PER_FILE => {
-                    *seen = now;
-                    *told = Stopwatch::new();
-                    self.ears.file(file);
-                }
-                Some(_) => {}
+            let Some(seen) = self.files_seen.get_mut(file) else {
+                self.files_seen.insert(file.clone(), Seen::first(now));
+                continue;
+            };
+            // Changed and back again is a change too, even while it may not be told yet.
+            seen.untold |= seen.signature != now;
+            seen.signature = now;
+            if seen.untold && seen.told.elapsed() >= PER_FILE {
+                seen.untold = false;
+                seen.told = Stopwatch::new();
+                self.ears.file(file);
             }
         }
     }
