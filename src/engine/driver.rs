@@ -444,6 +444,9 @@ impl Driver {
                 }
                 Output::Persist(row) => {
                     self.announce(&row);
+                    if let Row::Held { check, .. } = &row {
+                        self.parts.ledger.held(check.clone());
+                    }
                     self.rows.push(row);
                 }
                 Output::PersistThenTell(row, attempt) => {

@@ -21,7 +21,7 @@ use super::{
     handle::{Handle, News, Request},
     pause,
     records::{Kept, Records, Scribe},
-    watch::{Ears, Told, Watch},
+    watch::{self, Ears, Told, Watch},
 };
 use crate::{
     clock::Clock,
@@ -149,6 +149,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     })?;
     let keep = ground.settings.keep.clone();
     let mut loader = Loader::new(&options, ground, own.clone())?;
+    let seen = watch::signatures(&options.rules);
     let loaded = loader.first()?;
     let now = options.clock.now();
     let (store, opened) = Store::open(&own, now).map_err(|error| {
@@ -219,6 +220,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             options.root.clone(),
             options.rules.clone(),
             book.outline.clone(),
+            seen,
             ears,
         )
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
@@ -275,6 +277,7 @@ fn counts(store: &Store, now: crate::model::moment::Moment) -> Counts {
                     attempts: line.verified + line.failed + line.superseded + line.interrupted,
                     verified: line.verified,
                     failed: line.failed + line.superseded + line.interrupted,
+                    held: line.held,
                 },
             );
         }

@@ -31,6 +31,8 @@ const SWEEP: Duration = Duration::from_millis(500);
 const QUIET: Duration = Duration::from_millis(120);
 /// At most one compile in so long.
 const BETWEEN: Duration = Duration::from_secs(1);
+/// A file that is never left alone is told after so long all the same.
+const RESTLESS: Duration = Duration::from_secs(1);
 /// A file that is written all the time sets off its checks at most once in so long.
 const PER_FILE: Duration = Duration::from_millis(500);
 /// More files than this below `rules/` are not swept; loading refuses them anyway.
@@ -41,6 +43,9 @@ type Signature = (u64, u64, u64, i128, i128);
 
 /// Who waits for a reload.
 pub(super) type Told = Vec<oneshot::Sender<ReloadAnswer>>;
+
+/// What was there at a sweep.
+pub(super) type Signatures = BTreeMap<PathBuf, Signature>;
 
 /// What the watcher tells.
 pub(super) trait Ears: Send {
@@ -63,11 +68,13 @@ enum Call {
 }
 
 impl Watch {
-    /// Starts the thread. `outline` is what runs at the start.
+    /// Starts the thread. `outline` is what runs at the start. `seen` is what was on disk **before** its rules were loaded: what
+    /// changed in between is found by the first sweep.
     pub(super) fn start(
         root: PathBuf,
         rules: PathBuf,
         outline: Arc<Outline>,
+        seen: Signatures,
         ears: impl Ears + 'static,
     ) -> std::io::Result<Watch> {
         let (wake, calls) = channel();
@@ -87,7 +94,7 @@ impl Watch {
             .ok();
         let mut eye = Eye {
             listened: BTreeSet::new(),
-            rules_seen: signatures(&rules),
+            rules_seen: seen,
             files_seen: BTreeMap::new(),
             pause_seen: None,
             files: Vec::new(),
@@ -117,7 +124,10 @@ struct Seen {
     signature: Option<Signature>,
     /// Since it was told last.
     told: Stopwatch,
-    untold: bool,
+    /// Since it was last seen to change.
+    still: Stopwatch,
+    /// Since the first change that is still to be told.
+    untold: Option<Stopwatch>,
 }
 
 impl Seen {
@@ -125,8 +135,28 @@ impl Seen {
         Seen {
             signature,
             told: Stopwatch::new(),
-            untold: false,
+            still: Stopwatch::new(),
+            untold: None,
         }
+    }
+
+    fn look(&mut self, now: Option<Signature>) {
+        if now != self.signature {
+            // Changed and back again is a change too, even while it may not be told yet.
+            self.signature = now;
+            self.still = Stopwatch::new();
+            self.untold.get_or_insert_with(Stopwatch::new);
+        }
+    }
+
+    /// Whether it is time to tell: it has been left alone for a moment, so that nobody looks at a file between its
+    /// truncation and its writing; or it is never left alone.
+    fn is_due(&self) -> bool {
+        let Some(untold) = &self.untold else {
+            return false;
+        };
+        let settled = self.still.elapsed() >= QUIET || untold.elapsed() >= RESTLESS;
+        settled && self.told.elapsed() >= PER_FILE
     }
 }
 
@@ -136,7 +166,7 @@ struct Eye<E> {
     notices: Option<RecommendedWatcher>,
     /// Directories the kernel tells about.
     listened: BTreeSet<PathBuf>,
-    rules_seen: BTreeMap<PathBuf, Signature>,
+    rules_seen: Signatures,
     /// Files that checks wait for, relative to the root.
     files: Vec<String>,
     files_seen: BTreeMap<String, Seen>,
@@ -151,7 +181,8 @@ impl<E: Ears> Eye<E> {
         let mut first = true;
         loop {
             let mut told = Told::new();
-            match calls.recv_timeout(SWEEP) {
+            let untold = self.files_seen.values().any(|seen| seen.untold.is_some());
+            match calls.recv_timeout(if untold { QUIET / 2 } else { SWEEP }) {
                 Ok(Call::Reload(reply)) => told.push(reply),
                 Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -194,7 +225,7 @@ impl<E: Ears> Eye<E> {
                 match calls.recv_timeout(QUIET.max(rest).saturating_sub(quiet.elapsed())) {
                     Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
                     Ok(Call::Reload(reply)) => told.push(reply),
-                    Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
+                    Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => self.pause(),
                 }
             }
             let now = signatures(&self.rules);
@@ -220,11 +251,9 @@ impl<E: Ears> Eye<E> {
                 self.files_seen.insert(file.clone(), Seen::first(now));
                 continue;
             };
-            // Changed and back again is a change too, even while it may not be told yet.
-            seen.untold |= seen.signature != now;
-            seen.signature = now;
-            if seen.untold && seen.told.elapsed() >= PER_FILE {
-                seen.untold = false;
+            seen.look(now);
+            if seen.is_due() {
+                seen.untold = None;
                 seen.told = Stopwatch::new();
                 self.ears.file(file);
             }
@@ -296,7 +325,7 @@ fn signature(path: &Path) -> Option<Signature> {
 }
 
 /// Signatures of everything below the rules directory, directories included; links are followed, but not in circles.
-fn signatures(rules: &Path) -> BTreeMap<PathBuf, Signature> {
+pub(super) fn signatures(rules: &Path) -> Signatures {
     let mut found = BTreeMap::new();
     let mut entered = BTreeSet::new();
     let mut stack = vec![rules.to_owned()];
