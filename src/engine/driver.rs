@@ -15,6 +15,7 @@ use super::{
     look::{self, Purpose},
     pool::{Answers, Item, Pool},
     records::Records,
+    watch::Askers,
 };
 use crate::{
     clock::{self, Clock, SetClock, Stopwatch},
@@ -59,13 +60,13 @@ pub(super) enum Message {
         hands: Arc<dyn Hands>,
         changes: String,
         warnings: Vec<Complaint>,
-        told: Option<oneshot::Sender<ReloadAnswer>>,
+        told: Askers,
     },
     /// What is on disk now is what runs already (again).
-    Same(Option<oneshot::Sender<ReloadAnswer>>),
+    Same(Askers),
     Refused {
         complaints: Vec<Complaint>,
-        told: Option<oneshot::Sender<ReloadAnswer>>,
+        told: Askers,
     },
     PauseFile(Option<String>),
 }
@@ -769,18 +770,19 @@ fn plain(complaints: &[Complaint]) -> String {
 }
 
 fn answer_reload(
-    told: Option<oneshot::Sender<ReloadAnswer>>,
+    told: Askers,
     live: bool,
     generation: String,
     changes: String,
     complaints_text: Option<String>,
 ) {
-    if let Some(told) = told {
-        let _ = told.send(ReloadAnswer {
-            live,
-            generation,
-            changes,
-            complaints_text,
-        }); // whoever asked may have gone
+    let answer = ReloadAnswer {
+        live,
+        generation,
+        changes,
+        complaints_text,
+    };
+    for asker in told {
+        let _ = asker.send(answer.clone()); // whoever asked may have gone
     }
 }

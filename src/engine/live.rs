@@ -10,7 +10,7 @@ use std::{
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{broadcast, mpsc},
     task::JoinHandle,
 };
 
@@ -18,9 +18,9 @@ use super::{
     board::Standings,
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
-    handle::{Handle, News, ReloadAnswer, Request},
+    handle::{Handle, News, Request},
     records::{Kept, Records, Scribe},
-    watch::{Ears, Watch},
+    watch::{self, Askers, Ears, Watch},
 };
 use crate::{
     clock::Clock,
@@ -147,6 +147,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     })?;
     let keep = ground.settings.keep.clone();
     let mut loader = Loader::new(&options, ground, own.clone())?;
+    let seen = watch::signatures(&options.rules);
     let loaded = loader.first()?;
     let now = options.clock.now();
     let (store, opened) = Store::open(&own, now).map_err(|error| {
@@ -216,6 +217,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             options.root.clone(),
             options.rules.clone(),
             book.outline.clone(),
+            seen,
             ears,
         )
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
@@ -465,7 +467,7 @@ struct Reloader {
 }
 
 impl Reloader {
-    fn message(&mut self, told: Option<oneshot::Sender<ReloadAnswer>>) -> Message {
+    fn message(&mut self, told: Askers) -> Message {
         let (book, warnings) = match self.loader.load() {
             Ok(loaded) => loaded,
             Err(complaints) => return Message::Refused { complaints, told },
@@ -510,7 +512,7 @@ impl Reloader {
 }
 
 impl Ears for Reloader {
-    fn rules(&mut self, told: Option<oneshot::Sender<ReloadAnswer>>) -> Arc<Outline> {
+    fn rules(&mut self, told: Askers) -> Arc<Outline> {
         let message = self.message(told);
         let _ = self.sender.send(message); // the loop has ended
         match &self.loader.running {
