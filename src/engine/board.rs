@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    model::{Name, status::Status},
+    model::{Name, outline::Outline, status::Status},
     probe::Board,
 };
 
@@ -23,6 +23,12 @@ impl Standings {
                 all.insert(check.clone(), (status, message.to_owned()));
             }
         }
+    }
+
+    /// Forgets checks that this outline does not have.
+    pub(super) fn retain(&self, outline: &Outline) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, _| outline.checks.contains_key(name));
     }
 
     pub(super) fn copy(&self) -> Standings {

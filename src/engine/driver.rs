@@ -13,10 +13,11 @@ use super::{
     board::Standings,
     handle::{News, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
     look::{self, Purpose},
+    looking::{Before, Looking},
     pause,
     pool::{Answers, Item, Pool},
     records::Records,
-    watch::Told,
+    watch::Askers,
 };
 use crate::{
     clock::{self, Clock, SetClock, Stopwatch},
@@ -44,6 +45,12 @@ use crate::{
 
 /// Due looks gather for so long and run as a batch: a wake-up costs more than a look at a file.
 const GATHER: Duration = Duration::from_millis(10);
+/// Nothing to do for so long: time to see whether the clock was set.
+const LONGEST: Duration = Duration::from_secs(1);
+/// How often looks that have not come back are seen to.
+const TEND: Duration = Duration::from_millis(100);
+/// The time limit of most looks.
+const LIMIT: Duration = Duration::from_secs(10);
 /// The clock is taken to have jumped when it and the steady clock part by more than this.
 const JUMP: i64 = 5_000;
 /// How long `stop` waits for rungs that are being done.
@@ -53,6 +60,8 @@ const FAREWELL: Duration = Duration::from_secs(60);
 pub(super) enum Message {
     Input(Input),
     Looked(Answers),
+    /// The answer to a look that has not come back, or was not begun.
+    Late(Ticket, Arc<Verdict>),
     Request(Request),
     /// Another generation, with what to say of it.
     Book {
@@ -62,13 +71,13 @@ pub(super) enum Message {
         hands: Arc<dyn Hands>,
         changes: String,
         warnings: Vec<Complaint>,
-        told: Told,
+        told: Askers,
     },
     /// What is on disk now is what runs already (again).
-    Same(Told),
+    Same(Askers),
     Refused {
         complaints: Vec<Complaint>,
-        told: Told,
+        told: Askers,
     },
     PauseFile(Option<String>),
 }
@@ -106,9 +115,7 @@ pub(super) struct Driver {
     waiting: HashMap<u64, Waiting>,
     /// The last verdict of each check, with how many looks there were.
     pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
-    /// Checks whose last look is still stuck on its thread.
-    stuck: HashMap<Ticket, Name>,
-    flying: HashMap<Ticket, Name>,
+    looking: Looking,
     complaints: Vec<Complaint>,
     rows: Vec<Row>,
     looks: Vec<LookRecord>,
@@ -141,8 +148,7 @@ impl Driver {
             news,
             waiting: HashMap::new(),
             last: HashMap::new(),
-            stuck: HashMap::new(),
-            flying: HashMap::new(),
+            looking: Looking::default(),
             complaints: Vec::new(),
             rows: Vec::new(),
             looks: Vec::new(),
@@ -167,8 +173,13 @@ impl Driver {
                 Some(_) => None,
                 None => self.core.next_due(),
             };
-            let wait = due.map_or(Duration::from_secs(1), |due| due.since(now));
-            let wait = wait.clamp(GATHER, Duration::from_secs(1));
+            self.tend();
+            let wait = due.map_or(LONGEST, |due| due.since(now));
+            let longest = match self.looking.is_idle() {
+                true => LONGEST,
+                false => TEND,
+            };
+            let wait = wait.clamp(GATHER, longest);
             tokio::select! {
                 biased;
                 message = self.receiver.recv() => match message {
@@ -176,7 +187,6 @@ impl Driver {
                     None => return,
                 },
                 () = clock::sleep(wait) => {
-                    self.pool.tend();
                     if let Some(due) = due.filter(|_| self.is_at_rest()) {
                         self.parts.clock.leap(due);
                     }
@@ -192,6 +202,28 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// Now and then, however many messages come: sees to looks that do not come back. Their time is real time, also where
+    /// the clock stands.
+    fn tend(&mut self) {
+        if !self.looking.is_time(TEND) {
+            return;
+        }
+        self.pool.tend();
+        for item in self.looking.overdue() {
+            let why = look::no_answer(item.eyes.limit);
+            self.fail(item, why);
+        }
+    }
+
+    /// Answers a look that cannot be taken, or does not come back, by what its check says of that.
+    fn fail(&self, item: Arc<Item>, why: String) {
+        let sender = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            let verdict = look::failed(&item.check, &item.eyes, &item.purpose, why);
+            let _ = sender.send(Message::Late(item.ticket, Arc::new(verdict))); // the engine has ended
+        });
     }
 
     /// One message and all that wait behind it, then everything they ask for at once.
@@ -241,10 +273,14 @@ impl Driver {
             Message::Input(input) => self.core.step(now, input, out),
             Message::Looked(answers) => {
                 for (ticket, verdict) in answers {
-                    self.stuck.remove(&ticket);
-                    self.flying.remove(&ticket);
+                    if let Some(waited) = self.looking.came_back(ticket) {
+                        out.push(Output::Look(waited));
+                    }
                     self.core.step(now, Input::Looked { ticket, verdict }, out);
                 }
+            }
+            Message::Late(ticket, verdict) => {
+                self.core.step(now, Input::Looked { ticket, verdict }, out);
             }
             Message::Request(request) => self.request(request, now, out),
             Message::Book {
@@ -255,11 +291,16 @@ impl Driver {
                 warnings,
                 told,
             } => {
+                // What was decided by the old book is begun by the old book.
+                self.perform(std::mem::take(out));
                 self.parts.permission = permission;
                 self.parts.hands = hands;
                 let generation = book.generation.to_string();
                 let outline = book.outline.clone();
                 self.parts.book = book;
+                self.last
+                    .retain(|name, _| outline.checks.contains_key(name));
+                self.parts.board.retain(&outline);
                 self.complaints.clear();
                 self.core.step(now, Input::Reload(outline), out);
                 self.tell(News::Reloaded {
@@ -470,11 +511,7 @@ impl Driver {
                 Output::Report(report) => self.report(report),
                 Output::Ended { attempt, verdict } => self.ended(&attempt, verdict.as_deref()),
                 Output::RoundDone(round) => self.round_done(&round, now),
-                Output::Abandon(ticket) => {
-                    if let Some(name) = self.flying.remove(&ticket) {
-                        self.stuck.insert(ticket, name);
-                    }
-                }
+                Output::Abandon(ticket) => self.looking.abandon(ticket),
             }
         }
         self.pool.submit(quick);
@@ -515,24 +552,20 @@ impl Driver {
             ground: self.ground(now),
             tails: self.parts.tails.clone(),
             board: self.parts.board.clone(),
-            limit: Duration::from_secs(10),
+            limit: LIMIT,
         }
     }
 
-    fn look(&mut self, asked: Asked, eyes: Arc<Eyes>, quick: &mut Vec<Item>) {
+    fn look(&mut self, asked: Asked, eyes: Arc<Eyes>, quick: &mut Vec<Arc<Item>>) {
         let ticket = asked.ticket;
-        let check = self.check_of(&asked);
-        let answer = |verdict| {
-            let _ = self
-                .sender
-                .send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
-        };
-        let Some(check) = check else {
-            answer(Verdict::unknown("the check is gone"));
+        let Some(check) = self.check_of(&asked) else {
+            let verdict = Arc::new(Verdict::unknown("the check is gone"));
+            let _ = self.sender.send(Message::Late(ticket, verdict)); // the engine has ended
             return;
         };
-        if self.stuck.values().any(|name| *name == asked.check) {
-            answer(Verdict::unknown("the look before has not come back yet"));
+        let before = self.looking.before(&asked.check);
+        if before == Before::Away {
+            self.looking.wait(asked);
             return;
         }
         let book = asked.verify.map(|attempt| self.book_of(attempt));
@@ -550,24 +583,32 @@ impl Driver {
                 .is_some()
                 .then(|| self.parts.ledger.of(&asked.check)),
         };
-        if look::is_quick(&check) {
-            self.flying.insert(ticket, asked.check);
-            quick.push(Item {
-                ticket,
-                check,
-                eyes,
-                purpose,
-            });
+        let limit = check.outline.deadline;
+        let item = Arc::new(Item {
+            eyes: if limit == eyes.limit {
+                eyes
+            } else {
+                let eyes = Eyes::clone(&eyes);
+                Arc::new(Eyes { limit, ..eyes })
+            },
+            ticket,
+            check,
+            purpose,
+        });
+        if before == Before::Stuck {
+            self.fail(item, "the look before has not come back yet".to_owned());
+        } else if look::is_quick(&item.check) {
+            self.looking.began(item.clone(), None);
+            quick.push(item);
         } else {
-            let eyes = Eyes {
-                limit: check.outline.deadline,
-                ..Eyes::clone(&eyes)
-            };
             let sender = self.sender.clone();
-            tokio::spawn(async move {
-                let verdict = look::take(check, eyes, purpose).await;
+            let eyes = Eyes::clone(&item.eyes);
+            let taken = look::take(item.check.clone(), eyes, item.purpose.clone());
+            let task = tokio::spawn(async move {
+                let verdict = taken.await;
                 let _ = sender.send(Message::Looked(vec![(ticket, Arc::new(verdict))]));
             });
+            self.looking.began(item, Some(task.abort_handle()));
         }
     }
 
@@ -788,7 +829,7 @@ fn plain(complaints: &[Complaint]) -> String {
 }
 
 fn answer_reload(
-    told: Told,
+    told: Askers,
     live: bool,
     generation: String,
     changes: String,
@@ -800,7 +841,7 @@ fn answer_reload(
         changes,
         complaints_text,
     };
-    for told in told {
-        let _ = told.send(answer.clone()); // whoever asked may have gone
+    for asker in told {
+        let _ = asker.send(answer.clone()); // whoever asked may have gone
     }
 }

@@ -21,7 +21,7 @@ use super::{
     handle::{Handle, News, Request},
     pause,
     records::{Kept, Records, Scribe},
-    watch::{self, Ears, Told, Watch},
+    watch::{self, Askers, Ears, Watch},
 };
 use crate::{
     clock::Clock,
@@ -477,7 +477,7 @@ struct Reloader {
 }
 
 impl Reloader {
-    fn message(&mut self, told: Told) -> Message {
+    fn message(&mut self, told: Askers) -> Message {
         let (book, warnings) = match self.loader.load() {
             Ok(loaded) => loaded,
             Err(complaints) => return Message::Refused { complaints, told },
@@ -522,7 +522,7 @@ impl Reloader {
 }
 
 impl Ears for Reloader {
-    fn rules(&mut self, told: Told) -> Arc<Outline> {
+    fn rules(&mut self, told: Askers) -> Arc<Outline> {
         let message = self.message(told);
         let _ = self.sender.send(message); // the loop has ended
         match &self.loader.running {

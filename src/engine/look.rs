@@ -50,12 +50,22 @@ pub fn take_quick(check: &Check, eyes: &Eyes, purpose: &Purpose) -> Verdict {
     judge(check, looked, eyes, purpose, watch)
 }
 
+/// What is judged of a look that could not be taken or has not come back. Nothing is looked at.
+pub fn failed(check: &Check, eyes: &Eyes, purpose: &Purpose, why: String) -> Verdict {
+    judge(check, Err(why), eyes, purpose, Stopwatch::new())
+}
+
+/// Why a look is given up that takes longer than its check lets it.
+pub fn no_answer(limit: Duration) -> String {
+    format!("no answer within {}", short(limit))
+}
+
 /// Looks with a time limit, then judges on a blocking thread.
 pub async fn take(check: Arc<Check>, eyes: Eyes, purpose: Purpose) -> Verdict {
     let watch = Stopwatch::new();
     let looked = tokio::select! {
         looked = observe(&check, &eyes) => looked,
-        () = clock::sleep(eyes.limit) => Err(format!("no answer within {}", short(eyes.limit))),
+        () = clock::sleep(eyes.limit) => Err(no_answer(eyes.limit)),
     };
     let judged = tokio::task::spawn_blocking(move || judge(&check, looked, &eyes, &purpose, watch));
     judged

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`live`] | starting an engine: settings, lock, rules, store, then the loop |
 //! | `driver` | the loop that owns the core; live, one-off and dry run are this same loop |
-//! | [`look`], `pool` | one look; the blocking threads for looks at files |
+//! | [`look`], `pool`, `looking` | one look; the blocking threads for looks at files; looks that have not come back |
 //! | `repair` | doing a rung, undoing a ladder |
 //! | `watch` | what changes on disk while it runs |
 //! | `pause` | the kill switch that is a file |
@@ -24,10 +24,15 @@ pub mod handle;
 mod investigate;
 pub mod live;
 pub mod look;
+mod looking;
 mod pause;
 mod pool;
 mod records;
 mod repair;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use handle::Handle;

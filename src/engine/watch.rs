@@ -4,6 +4,9 @@
 //! all files are compared with those of the last sweep, so renames, symlink swaps and editors' saves are all the same,
 //! and a notice that was lost is made up for within half a second. Rule files are read only after they have been left
 //! alone for a moment (the trailing edge), and at most once a second.
+//!
+//! Notices come for what is read as well, this module's own sweeps included; those are not news. Of the others at most one
+//! waits, however busy a directory is, and those of data files do not have the rules swept.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +14,16 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
 use tokio::sync::oneshot;
 
 use super::handle::ReloadAnswer;
@@ -27,6 +34,10 @@ use crate::{
 
 /// Without a notice, a sweep comes after so long.
 const SWEEP: Duration = Duration::from_millis(500);
+/// Notices gather for so long: in a busy directory they come by the thousand.
+const GATHER: Duration = Duration::from_millis(50);
+/// While rule files settle, the kill switch and the files that checks wait for are looked at as often.
+const MEANWHILE: Duration = Duration::from_millis(100);
 /// Rule files must have been left alone for so long before they are read.
 const QUIET: Duration = Duration::from_millis(120);
 /// At most one compile in so long.
@@ -40,17 +51,15 @@ const MOST_FILES: usize = 25_000;
 
 /// (device, inode, size, modified, changed) of one file.
 type Signature = (u64, u64, u64, i128, i128);
-
-/// Who waits for a reload.
-pub(super) type Told = Vec<oneshot::Sender<ReloadAnswer>>;
-
 /// What was there at a sweep.
-pub(super) type Signatures = BTreeMap<PathBuf, Signature>;
+pub(super) type Seen = BTreeMap<PathBuf, Signature>;
+/// Who asked for a reload.
+pub(super) type Askers = Vec<oneshot::Sender<ReloadAnswer>>;
 
 /// What the watcher tells.
 pub(super) trait Ears: Send {
-    /// The rules changed, or somebody asked: load them. Returns the outline that runs now.
-    fn rules(&mut self, told: Told) -> Arc<Outline>;
+    /// The rules changed, or somebody asked: load them and tell all who did. Returns the outline that runs now.
+    fn rules(&mut self, told: Askers) -> Arc<Outline>;
     fn file(&mut self, file: &str);
     fn pause_file(&mut self, reason: Option<String>);
 }
@@ -68,26 +77,18 @@ enum Call {
 }
 
 impl Watch {
-    /// Starts the thread. `outline` is what runs at the start. `seen` is what was on disk **before** its rules were loaded: what
+    /// Starts the thread. `outline` is what runs at the start, and `seen` what was on disk **before** it was loaded: what
     /// changed in between is found by the first sweep.
     pub(super) fn start(
         root: PathBuf,
         rules: PathBuf,
         outline: Arc<Outline>,
-        seen: Signatures,
+        seen: Seen,
         ears: impl Ears + 'static,
     ) -> std::io::Result<Watch> {
         let (wake, calls) = channel();
-        let notice = Mutex::new(wake.clone());
-        let notices = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Looking is no change, and a sweep looks: it must not set off the next one.
-            if event.is_ok_and(|event| event.kind.is_access()) {
-                return;
-            }
-            let notice = notice.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = notice.send(Call::Notice); // the watcher has ended
-        });
-        let notices = notices
+        let news = Arc::new(News::default());
+        let notices = listen(rules.clone(), news.clone(), wake.clone())
             .inspect_err(
                 |error| tracing::warn!(%error, "no notices from the kernel: sweeping alone"),
             )
@@ -98,6 +99,8 @@ impl Watch {
             files_seen: BTreeMap::new(),
             pause_seen: None,
             files: Vec::new(),
+            asked: Vec::new(),
+            news,
             root,
             rules,
             notices,
@@ -119,8 +122,60 @@ impl Watch {
     }
 }
 
+/// What notices have come since the last sweep.
+#[derive(Default)]
+struct News {
+    rules: AtomicBool,
+    files: AtomicBool,
+}
+
+impl News {
+    /// Whether nothing was waiting yet.
+    fn add(&self, of_rules: bool) -> bool {
+        let kind = if of_rules { &self.rules } else { &self.files };
+        !kind.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether there is news of the rules. To be called before a sweep, so that what comes during it is not lost.
+    fn take(&self) -> bool {
+        self.files.store(false, Ordering::Release);
+        self.rules.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Listens to the kernel; which directories is said later.
+fn listen(
+    rules: PathBuf,
+    news: Arc<News>,
+    wake: Sender<Call>,
+) -> notify::Result<RecommendedWatcher> {
+    let wake = Mutex::new(wake);
+    notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let of_rules = match &event {
+            Ok(event) if !is_news(event) => return,
+            Ok(event) => {
+                event.need_rescan() || event.paths.iter().any(|path| path.starts_with(&rules))
+            }
+            Err(_) => true,
+        };
+        if news.add(of_rules) {
+            let wake = wake.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = wake.send(Call::Notice); // the watcher has ended
+        }
+    })
+}
+
+/// Whether something may have changed. Somebody's reading is none, and our own sweeps would set off the next ones.
+fn is_news(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => event.need_rescan(),
+        _ => true,
+    }
+}
+
 /// A file that checks wait for.
-struct Seen {
+struct Waited {
     signature: Option<Signature>,
     /// Since it was told last.
     told: Stopwatch,
@@ -130,9 +185,9 @@ struct Seen {
     untold: Option<Stopwatch>,
 }
 
-impl Seen {
-    fn first(signature: Option<Signature>) -> Seen {
-        Seen {
+impl Waited {
+    fn first(signature: Option<Signature>) -> Waited {
+        Waited {
             signature,
             told: Stopwatch::new(),
             still: Stopwatch::new(),
@@ -164,69 +219,89 @@ struct Eye<E> {
     root: PathBuf,
     rules: PathBuf,
     notices: Option<RecommendedWatcher>,
+    news: Arc<News>,
     /// Directories the kernel tells about.
     listened: BTreeSet<PathBuf>,
-    rules_seen: Signatures,
+    rules_seen: Seen,
     /// Files that checks wait for, relative to the root.
     files: Vec<String>,
-    files_seen: BTreeMap<String, Seen>,
-    /// `None` until it was looked at.
+    files_seen: BTreeMap<String, Waited>,
+    /// What was told of the kill switch's file; `None` before the first time.
     pause_seen: Option<Option<String>>,
+    /// Who waits for the next reload.
+    asked: Askers,
     ears: E,
 }
 
 impl<E: Ears> Eye<E> {
+    /// Until it is told to stop.
     fn run(&mut self, calls: &Receiver<Call>) {
-        let mut compiled = Stopwatch::new();
-        let mut first = true;
+        let _stopped = self.watch(calls);
+    }
+
+    fn watch(&mut self, calls: &Receiver<Call>) -> Option<()> {
+        let mut compiled = None;
+        let (mut swept, mut rules_swept) = (Stopwatch::new(), Stopwatch::new());
         loop {
-            let mut told = Told::new();
             let untold = self.files_seen.values().any(|seen| seen.untold.is_some());
-            match calls.recv_timeout(if untold { QUIET / 2 } else { SWEEP }) {
-                Ok(Call::Reload(reply)) => told.push(reply),
-                Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.pause();
-            self.sweep_files();
-            let asked = !told.is_empty();
-            if !asked && signatures(&self.rules) == self.rules_seen {
+            self.hear(calls, if untold { GATHER } else { SWEEP })?;
+            self.hear_all(calls, GATHER.saturating_sub(swept.elapsed()))?;
+            swept = Stopwatch::new();
+            let noticed = self.news.take();
+            self.sweep();
+            if self.asked.is_empty() && !noticed && rules_swept.elapsed() < SWEEP {
                 continue;
             }
-            if self.settle(calls, &compiled, first, &mut told).is_none() {
-                return;
+            rules_swept = Stopwatch::new();
+            if self.asked.is_empty() && signatures(&self.rules) == self.rules_seen {
+                continue;
             }
+            self.settle(calls, compiled)?;
             self.rules_seen = signatures(&self.rules);
-            let outline = self.ears.rules(told);
-            (compiled, first) = (Stopwatch::new(), false);
+            let outline = self.ears.rules(std::mem::take(&mut self.asked));
+            compiled = Some(Stopwatch::new());
             self.adopt(&outline);
         }
     }
 
-    /// Waits for the trailing edge: until nothing has changed for a moment and the last compile is a second ago. Who asks
-    /// meanwhile is answered too.
-    fn settle(
-        &mut self,
-        calls: &Receiver<Call>,
-        compiled: &Stopwatch,
-        first: bool,
-        told: &mut Told,
-    ) -> Option<()> {
+    /// Waits for a call, at most so long. `None`: it is to stop.
+    fn hear(&mut self, calls: &Receiver<Call>, most: Duration) -> Option<()> {
+        match calls.recv_timeout(most) {
+            Ok(Call::Reload(reply)) => self.asked.push(reply),
+            Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        Some(())
+    }
+
+    /// Waits for so long whatever is called.
+    fn hear_all(&mut self, calls: &Receiver<Call>, span: Duration) -> Option<()> {
+        let waited = Stopwatch::new();
+        loop {
+            let left = span.saturating_sub(waited.elapsed());
+            if left.is_zero() {
+                return Some(());
+            }
+            self.hear(calls, left)?;
+        }
+    }
+
+    /// What is looked at all the time: a reload that takes its time must not delay the kill switch.
+    fn sweep(&mut self) {
+        self.pause();
+        self.sweep_files();
+    }
+
+    /// Waits for the trailing edge: until nothing has changed for a moment and the last compile is a second ago.
+    fn settle(&mut self, calls: &Receiver<Call>, compiled: Option<Stopwatch>) -> Option<()> {
         let mut last = signatures(&self.rules);
         let started = Stopwatch::new();
         loop {
-            let rest = if first {
-                Duration::ZERO
-            } else {
-                BETWEEN.saturating_sub(compiled.elapsed())
-            };
-            let quiet = Stopwatch::new();
-            while quiet.elapsed() < QUIET.max(rest) {
-                match calls.recv_timeout(QUIET.max(rest).saturating_sub(quiet.elapsed())) {
-                    Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-                    Ok(Call::Reload(reply)) => told.push(reply),
-                    Ok(Call::Notice) | Err(RecvTimeoutError::Timeout) => self.pause(),
-                }
+            let rest = compiled.map_or(Duration::ZERO, |it| BETWEEN.saturating_sub(it.elapsed()));
+            let (quiet, span) = (Stopwatch::new(), QUIET.max(rest));
+            while quiet.elapsed() < span {
+                self.hear_all(calls, MEANWHILE.min(span.saturating_sub(quiet.elapsed())))?;
+                self.sweep();
             }
             let now = signatures(&self.rules);
             if now == last || started.elapsed() > BETWEEN {
@@ -248,7 +323,7 @@ impl<E: Ears> Eye<E> {
         for file in &self.files {
             let now = signature(&self.root.join(file));
             let Some(seen) = self.files_seen.get_mut(file) else {
-                self.files_seen.insert(file.clone(), Seen::first(now));
+                self.files_seen.insert(file.clone(), Waited::first(now));
                 continue;
             };
             seen.look(now);
@@ -325,7 +400,7 @@ fn signature(path: &Path) -> Option<Signature> {
 }
 
 /// Signatures of everything below the rules directory, directories included; links are followed, but not in circles.
-pub(super) fn signatures(rules: &Path) -> Signatures {
+pub(super) fn signatures(rules: &Path) -> Seen {
     let mut found = BTreeMap::new();
     let mut entered = BTreeSet::new();
     let mut stack = vec![rules.to_owned()];
@@ -345,4 +420,175 @@ pub(super) fn signatures(rules: &Path) -> Signatures {
         found.insert(path, signature);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Tells what it hears over a channel, and answers whoever asked.
+    struct Recorder {
+        told: Sender<Heard>,
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Heard {
+        Rules(usize),
+        File(String),
+        Pause(Option<String>),
+    }
+
+    impl Ears for Recorder {
+        fn rules(&mut self, told: Askers) -> Arc<Outline> {
+            let _ = self.told.send(Heard::Rules(told.len()));
+            for asker in told {
+                let _ = asker.send(ReloadAnswer {
+                    live: true,
+                    generation: String::new(),
+                    changes: String::new(),
+                    complaints_text: None,
+                });
+            }
+            Arc::default()
+        }
+
+        fn file(&mut self, file: &str) {
+            let _ = self.told.send(Heard::File(file.to_owned()));
+        }
+
+        fn pause_file(&mut self, reason: Option<String>) {
+            let _ = self.told.send(Heard::Pause(reason));
+        }
+    }
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn root() -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let rules = root.path().join("rules");
+        fs::create_dir_all(root.path().join(crate::permission::OWN)).expect("a directory");
+        fs::create_dir(&rules).expect("a directory");
+        fs::write(rules.join("a.yaml"), "one").expect("a file");
+        (root, rules)
+    }
+
+    fn start(root: &tempfile::TempDir, rules: &Path, seen: Seen) -> (Watch, Receiver<Heard>) {
+        let (told, heard) = channel();
+        let watch = Watch::start(
+            root.path().to_owned(),
+            rules.to_owned(),
+            Arc::default(),
+            seen,
+            Recorder { told },
+        );
+        (watch.expect("a thread"), heard)
+    }
+
+    #[test]
+    fn what_is_only_read_is_no_news() {
+        let (root, rules) = root();
+        let (wake, calls) = channel();
+        let news = Arc::new(News::default());
+        let mut notices = listen(rules.clone(), news.clone(), wake).expect("notices");
+        notices
+            .watch(&rules, RecursiveMode::NonRecursive)
+            .expect("a directory");
+        for _ in 0..20 {
+            signatures(&rules);
+            fs::read(rules.join("a.yaml")).expect("a file");
+        }
+        // In order with what was read before: the first notice there is comes of this.
+        fs::rename(rules.join("a.yaml"), root.path().join("gone.yaml")).expect("a rename");
+        assert!(matches!(calls.recv_timeout(SOON), Ok(Call::Notice)));
+        assert!(news.take());
+        fs::read(root.path().join("gone.yaml")).expect("a file");
+        signatures(&rules);
+        let more = calls.recv_timeout(Duration::from_millis(200));
+        assert!(more.is_err(), "what was only read was told");
+    }
+
+    #[test]
+    fn however_much_happens_one_notice_waits() {
+        let (root, rules) = root();
+        let (wake, calls) = channel();
+        let news = Arc::new(News::default());
+        let mut notices = listen(rules.clone(), news.clone(), wake).expect("notices");
+        notices
+            .watch(root.path(), RecursiveMode::NonRecursive)
+            .expect("a directory");
+        for number in 0..100 {
+            fs::write(root.path().join(format!("{number}")), "x").expect("a file");
+        }
+        assert!(matches!(calls.recv_timeout(SOON), Ok(Call::Notice)));
+        assert!(calls.recv_timeout(Duration::from_millis(200)).is_err());
+        assert!(!news.take(), "nothing happened to the rules");
+        fs::rename(&rules, root.path().join("other")).expect("a rename");
+        assert!(matches!(calls.recv_timeout(SOON), Ok(Call::Notice)));
+        assert!(news.take());
+    }
+
+    #[test]
+    fn everybody_who_asks_for_a_reload_is_answered() {
+        let (root, rules) = root();
+        let (watch, _heard) = start(&root, &rules, signatures(&rules));
+        let answers: Vec<_> = (0..5)
+            .map(|_| {
+                let (told, answer) = oneshot::channel();
+                watch.reload(told);
+                answer
+            })
+            .collect();
+        for answer in answers {
+            assert!(answer.blocking_recv().is_ok_and(|answer| answer.live));
+        }
+        watch.stop();
+    }
+
+    #[test]
+    fn what_changed_while_the_engine_started_is_found() {
+        let (root, rules) = root();
+        let seen = signatures(&rules);
+        fs::write(rules.join("b.yaml"), "two").expect("a file");
+        let (watch, heard) = start(&root, &rules, seen);
+        assert_eq!(
+            heard.recv_timeout(SOON),
+            Ok(Heard::Pause(None)),
+            "told once at the start"
+        );
+        assert_eq!(heard.recv_timeout(SOON), Ok(Heard::Rules(0)));
+        watch.stop();
+    }
+
+    #[test]
+    fn the_kill_switch_is_seen_within_a_second_while_rules_are_written_all_the_time() {
+        let (root, rules) = root();
+        let (watch, heard) = start(&root, &rules, signatures(&rules));
+        let pause = root
+            .path()
+            .join(crate::permission::OWN)
+            .join(crate::store::PAUSE_FILE);
+        let mut worst = Duration::ZERO;
+        let mut number = 0;
+        for round in 0..3 {
+            let switched = Stopwatch::new();
+            if round % 2 == 0 {
+                fs::write(&pause, "stop").expect("a file");
+            } else {
+                fs::remove_file(&pause).expect("it was there");
+            }
+            loop {
+                number += 1;
+                fs::write(rules.join("a.yaml"), format!("{number}")).expect("a file");
+                match heard.recv_timeout(Duration::from_millis(20)) {
+                    Ok(Heard::Pause(_)) => break,
+                    _ => assert!(switched.elapsed() < SOON, "never seen"),
+                }
+            }
+            worst = worst.max(switched.elapsed());
+        }
+        assert!(worst < Duration::from_secs(1), "{worst:?}");
+        watch.stop();
+    }
 }
