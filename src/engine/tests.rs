@@ -17,7 +17,7 @@ use crate::{
     clock::{self, Clock, SetClock, Stopwatch, SystemClock},
     core::Core,
     hands,
-    model::{attempt::Saved, moment::Moment, status::Status},
+    model::{attempt::Saved, moment::Moment, status::Status, verdict::Verdict},
     permission::Permission,
     probe::Tails,
     rules::book::Book,
@@ -310,4 +310,33 @@ async fn the_loop_ends_while_looks_hang() {
     let watch = Stopwatch::new();
     engine.ask(Request::Stop).await;
     assert!(watch.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_the_old_book_decided_is_done_by_the_old_book() {
+    let text = |file: &str| {
+        rules(&[&format!(
+            "it trigger: {{ every: 1h }}, remediation: [ {{ write_file: {{ file: data/{file}, body: x }} }} ]"
+        )])
+    };
+    let (gate, fake) = (Gate::shut(), |gate: &Arc<Gate>| {
+        vec![("it", Fake::Waits(gate.clone()))]
+    });
+    let mut engine = Loop::start(&text("old"), fake(&gate), real());
+    engine.status().await;
+    let clean = engine.book(&text("new"), fake(&gate));
+    // Both are there before the loop goes on.
+    let verdict = Arc::new(Verdict::bare(Status::Critical, "bad"));
+    let looked = Message::Looked(vec![(1, verdict)]);
+    assert!(engine.sender.send(looked).is_ok());
+    engine.reload(clean);
+    let acted = async {
+        loop {
+            match &*engine.news.recv().await.expect("the loop lives") {
+                News::Acted(attempt) => return attempt.receipts[0].target.clone(),
+                _ => continue,
+            }
+        }
+    };
+    assert_eq!(within(SOON, acted).await, "data/old");
 }
