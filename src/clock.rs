@@ -31,6 +31,10 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
+        #[cfg(feature = "failpoints")]
+        if let Some(now) = chosen::now() {
+            return now;
+        }
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Moment(match since {
@@ -41,6 +45,30 @@ impl Clock for SystemClock {
 
     fn is_machines(&self) -> bool {
         true
+    }
+}
+
+/// For tests that let hours pass from one run of the program to the next: the clock starts at `HOMEOSTAT_NOW` (epoch
+/// seconds) when it is first asked, and goes on with the steady one.
+#[cfg(feature = "failpoints")]
+mod chosen {
+    use std::sync::LazyLock;
+
+    use super::Stopwatch;
+    use crate::model::moment::Moment;
+
+    static START: LazyLock<Option<(Moment, Stopwatch)>> = LazyLock::new(|| {
+        let text = std::env::var("HOMEOSTAT_NOW").ok()?;
+        let Ok(seconds) = text.parse() else {
+            eprintln!("HOMEOSTAT_NOW={text} is no number of seconds");
+            std::process::exit(64);
+        };
+        Some((Moment::from_seconds(seconds), Stopwatch::new()))
+    });
+
+    pub fn now() -> Option<Moment> {
+        let (start, watch) = START.as_ref()?;
+        Some(start.plus(watch.elapsed()))
     }
 }
 

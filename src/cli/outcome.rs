@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    engine::handle::Gone, model::status::Status, rules::complaint::Complaint,
+    engine::handle::Gone,
+    model::status::Status,
+    rules::complaint::{self, Complaint, Severity},
     web::client::ClientError,
 };
 
@@ -57,9 +59,19 @@ impl Failure {
 
     /// The rules are wrong and nothing could be done with them.
     pub fn rules(complaints: Vec<Complaint>) -> Failure {
-        Failure {
-            complaints,
-            ..Failure::new(SOFTWARE, "the rules are wrong")
+        let (errors, others): (Vec<_>, Vec<_>) = complaints
+            .into_iter()
+            .partition(|complaint| complaint.severity == Severity::Error);
+        let failure = Failure {
+            complaints: errors,
+            ..Failure::new(SOFTWARE, "the rules have mistakes")
+        };
+        match others.len() {
+            0 => failure,
+            _ => failure.help(format!(
+                "`homeostat lint` shows {} too",
+                complaint::summary(&others)
+            )),
         }
     }
 
@@ -95,6 +107,7 @@ impl From<ClientError> for Failure {
             ClientError::Refused { status: 404, .. } | ClientError::Refused { status: 400, .. } => {
                 USAGE
             }
+            ClientError::Refused { status: 503, .. } => UNAVAILABLE,
             ClientError::Refused { .. } => REFUSED,
             ClientError::Unreached(_) | ClientError::Silent(_) => UNAVAILABLE,
             ClientError::Garbled(_) => SOFTWARE,

@@ -18,7 +18,6 @@ use crate::{
         handle::StatusAnswer,
         live::{Live, StartError},
     },
-    rules::complaint,
     web::client::Client,
 };
 
@@ -89,10 +88,6 @@ fn greet(live: &Live, screen: &Screen) {
     }
     if let Some(refused) = &live.started_from_last_good {
         screen.aside(|style| complaints::complaints(refused, style));
-    }
-    if !live.warnings.is_empty() {
-        let summary = complaint::summary(&live.warnings);
-        screen.warn(&format!("{summary} about the rules: see `homeostat lint`"));
     }
 }
 

@@ -39,7 +39,12 @@ const NOWHERE: &str = "none";
 pub async fn run(site: &Site, listen_to: Option<&str>, screen: &Screen) -> Outcome {
     let mut signals = listen()?;
     let loopback = bind(site, listen_to, screen).await?;
-    let mut live = engine::start(site, true).await?;
+    let mut live = match engine::start(site, true).await {
+        Err(error @ StartError::Locked { .. }) => {
+            return Err(Failure::from(error).help("ask it with `homeostat status`"));
+        }
+        other => other?,
+    };
     let (end, ending) = watch::channel(false);
     let served = match serve(site, &live.handle, loopback, &ending) {
         Ok(served) => served,
@@ -258,8 +263,11 @@ impl<'a> Teller<'a> {
             self.screen
                 .print(&format!("{head} {}\n", super::show::text::clean(note)));
         }
-        let all = [refused, &live.warnings].concat();
-        self.screen.print(&complaints::complaints(&all, style));
+        if !live.warnings.is_empty() {
+            let said = news::warned(&live.warnings, style);
+            self.screen.print(&format!("{said}\n"));
+        }
+        self.screen.print(&complaints::complaints(refused, style));
     }
 
     fn missed(&self, number: u64) {

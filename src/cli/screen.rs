@@ -172,8 +172,8 @@ mod tests {
            ╰────
           help: write `threshold`
 
-        error: the rules are wrong
+        error: the rules have mistakes
         "#);
-        insta::assert_snapshot!(rules.json().to_string(), @r#"{"error":"the rules are wrong","exit":70,"complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":3,"rule":"weights_file","excerpt":"    thershold: {}"}]}"#);
+        insta::assert_snapshot!(rules.json().to_string(), @r#"{"error":"the rules have mistakes","exit":70,"complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":3,"rule":"weights_file","excerpt":"    thershold: {}"}]}"#);
     }
 }

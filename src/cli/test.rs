@@ -14,6 +14,12 @@ use super::{
 use crate::{clock::Stopwatch, simulate};
 
 pub async fn test(site: &Site, files: &[PathBuf], screen: &Screen) -> Outcome {
+    if let Some(file) = files.iter().find(|file| !file.is_file()) {
+        return Err(Failure::usage(format!(
+            "there is no file {}",
+            file.display()
+        )));
+    }
     let watch = Stopwatch::new();
     let (all, gaps) = ran(site, files).await?;
     let took = watch.elapsed();

@@ -635,6 +635,12 @@ impl Core {
                 attempt.phase,
                 Phase::Intended | Phase::Acting | Phase::RollingBack
             );
+            if attempt.phase == Phase::RollingBack
+                && let Some(budget) = self.budgets.get_mut(&attempt.check)
+            {
+                // It was counted when the rollback began, and will be when it is judged again.
+                budget.unverified = budget.unverified.saturating_sub(1);
+            }
             if unknown {
                 attempt.phase = Phase::Interrupted { until };
             }

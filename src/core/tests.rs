@@ -629,6 +629,33 @@ fn an_exhausted_ladder_is_rolled_back_when_the_rule_says_so() {
 }
 
 #[test]
+fn a_crash_in_the_middle_of_a_rollback_counts_the_repair_once() {
+    let checks = || {
+        let mut it = remediation(1);
+        it.rollback = true;
+        vec![check("a", Some(it))]
+    };
+    let mut sim = start(checks(), always(Status::Critical));
+    let rolls_back = |saved: &Saved| {
+        let phase = saved.attempts.first().map(|attempt| &attempt.phase);
+        phase == Some(&Phase::RollingBack)
+    };
+    while !rolls_back(&sim.saved()) {
+        assert!(sim.now < START.plus(seconds(60)));
+        sim.run_for(Duration::from_millis(1));
+    }
+    let mut again = Sim::new(
+        outline("g1", checks()),
+        sim.saved(),
+        sim.now,
+        always(Status::Critical),
+    );
+    again.run_for(seconds(60));
+    assert_eq!(again.ends, [End::Interrupted]);
+    assert_eq!(again.core.budget("a").map(|it| it.unverified), Some(1));
+}
+
+#[test]
 fn a_check_removed_while_its_rung_is_done_ends_superseded() {
     let mut sim = start(
         vec![check("a", Some(remediation(2)))],

@@ -29,6 +29,9 @@ pub struct CheckAnswer {
     pub status: Status,
     pub message: String,
     pub skipped: bool,
+    /// `enough` did not hold: the status is `on_no_data` for want of data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_data: bool,
     pub facts: Facts,
     #[serde(rename = "let")]
     pub lets: Map<String, Value>,
@@ -49,6 +52,9 @@ pub struct RemediationAnswer {
     pub steps: Vec<StepAnswer>,
     /// `null`: nothing to verify, or not known yet.
     pub verified: Option<bool>,
+    /// From the intent to the end of the attempt (the proof, if it is verified), in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_s: Option<f64>,
     /// For `homeostat undo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
@@ -104,6 +110,7 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
         status: last.status,
         message: last.message.clone(),
         skipped: last.skipped,
+        no_data: last.no_data,
         facts: last.facts.clone(),
         lets: last.lets.clone(),
         error: last.error.clone(),
@@ -135,6 +142,9 @@ fn remediation(outcome: &Outcome) -> RemediationAnswer {
     };
     answer.attempt = Some(attempt.id);
     answer.steps = attempt.receipts.iter().map(StepAnswer::of).collect();
+    if let Phase::Ended { at, .. } = attempt.phase {
+        answer.took_s = Some(at.since(attempt.begun).as_secs_f64());
+    }
     let failed = answer
         .steps
         .iter()

@@ -21,6 +21,8 @@ pub(super) struct Sum {
     pub attempts: u64,
     pub verified: u64,
     pub failed: u64,
+    /// How often a guard began to hold it.
+    pub held: u64,
 }
 
 impl Counts {
@@ -34,19 +36,27 @@ impl Counts {
             Some(End::Verified) => Sum {
                 attempts: 1,
                 verified: 1,
-                failed: 0,
+                ..Sum::default()
             },
             Some(End::Failed | End::Superseded | End::Interrupted) => Sum {
                 attempts: 1,
-                verified: 0,
                 failed: 1,
+                ..Sum::default()
             },
             Some(End::Withheld | End::Would) | None => return,
         };
         self.begin(attempt.check.clone(), sum);
     }
 
-    /// `{attempts, verified, failed, all: {…}}`.
+    pub(super) fn held(&mut self, check: Name) {
+        let sum = Sum {
+            held: 1,
+            ..Sum::default()
+        };
+        self.begin(check, sum);
+    }
+
+    /// `{attempts, verified, failed, held, all: {…}}`.
     pub(super) fn of(&self, check: &Name) -> Value {
         let own = self.of.get(check).copied().unwrap_or_default();
         let mut value = own.json();
@@ -60,9 +70,15 @@ impl Sum {
         self.attempts += other.attempts;
         self.verified += other.verified;
         self.failed += other.failed;
+        self.held += other.held;
     }
 
     fn json(self) -> Value {
-        json!({"attempts": self.attempts, "verified": self.verified, "failed": self.failed})
+        json!({
+            "attempts": self.attempts,
+            "verified": self.verified,
+            "failed": self.failed,
+            "held": self.held,
+        })
     }
 }

@@ -14,6 +14,7 @@ use super::{
     handle::{News, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
     look::{self, Purpose},
     looking::{Before, Looking},
+    pause,
     pool::{Answers, Item, Pool},
     records::Records,
     watch::Askers,
@@ -39,6 +40,7 @@ use crate::{
     },
     script::{self, Env, Ground},
     store::LookRecord,
+    threshold,
 };
 
 /// Due looks gather for so long and run as a batch: a wake-up costs more than a look at a file.
@@ -335,13 +337,12 @@ impl Driver {
     }
 
     fn pause_file(&mut self, reason: Option<String>, now: Moment, out: &mut Vec<Output>) {
-        const BY: &str = "file";
-        let by_file = self.core.pause().is_some_and(|pause| pause.by == BY);
+        let by_file = self.core.pause().is_some_and(|pause| pause.by == pause::BY);
         match reason {
             Some(reason) if self.core.pause().is_none() => {
                 let pause = Pause {
                     at: now,
-                    by: BY.to_owned(),
+                    by: pause::BY.to_owned(),
                     reason,
                     until: None,
                 };
@@ -380,6 +381,11 @@ impl Driver {
                 self.command(round, now, out);
             }
             Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Investigate { name, reply, .. }
+                if !self.parts.book.investigations.contains_key(&name) =>
+            {
+                let _ = reply.send(Value::Null); // the asker may have gone
+            }
             Request::Investigate { name, wait, reply } => {
                 let id = self.core.new_round();
                 self.waiting.insert(id, Waiting::Record(reply));
@@ -479,6 +485,9 @@ impl Driver {
                 }
                 Output::Persist(row) => {
                     self.announce(&row);
+                    if let Row::Held { check, .. } = &row {
+                        self.parts.ledger.held(check.clone());
+                    }
                     self.rows.push(row);
                 }
                 Output::PersistThenTell(row, attempt) => {
@@ -767,13 +776,22 @@ impl Driver {
             "status": standing.map(|standing| standing.status),
             "message": standing.map(|standing| standing.message.clone()),
             "since": standing.map(|standing| standing.since.seconds()),
+            "looked": standing.and_then(|standing| standing.looked).map(Moment::seconds),
             "verdict": last.map(|verdict| verdict.as_ref()),
+            "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
+                // As the look saw it: `now` was another one then.
+                let looked = standing.and_then(|standing| standing.looked);
+                let ground = self.ground(looked.unwrap_or(now));
+                threshold::trees(&self.parts.script, &check.judging, &verdict.facts, &ground)
+            }),
             "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
                 "when": remediation.when,
                 "ladder": remediation.ladder,
                 "held_by": ruling.map(|(by, _)| by.word()),
                 "until": ruling.and_then(|(_, until)| until).map(Moment::seconds),
                 "budget": self.core.budget(name),
+                "guard": remediation.guard,
+                "pause": self.core.pause(),
                 "attempt": self.core.attempts().find(|attempt| attempt.check == *name).map(|attempt| attempt.id),
             })),
         }))

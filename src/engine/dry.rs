@@ -13,6 +13,7 @@ use super::{
     driver::{Driver, Message, Parts},
     handle::Request,
     live::{Ground, Loader, Options, StartError},
+    pause,
     records::Nowhere,
 };
 use crate::{
@@ -151,9 +152,10 @@ fn prepare(
         }),
         Err(error) => Err(error),
     };
-    let saved = saved.map_err(|error| {
+    let mut saved = saved.map_err(|error| {
         StartError::Refused(format!("could not read the store: {}", error.chain()))
     })?;
+    saved.pause = pause::at_start(saved.pause, store::pause_file(&own), clock.now());
     let permission = ground.permission(&options.root, Some(&book))?;
     let parts = Parts {
         script: ground.script.clone(),

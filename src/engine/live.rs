@@ -19,12 +19,14 @@ use super::{
     counts::{Counts, Sum},
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
+    pause,
     records::{Kept, Records, Scribe},
     watch::{self, Askers, Ears, Watch},
 };
 use crate::{
     clock::Clock,
     core::Core,
+    guard,
     hands::{self, Runner},
     journal::Journals,
     model::{Generation, Name, outline::Outline},
@@ -36,7 +38,7 @@ use crate::{
         complaint::{Complaint, Severity},
     },
     script::{self, Env},
-    store::{LastGood, Lock, LockError, Opened, Store, Writer},
+    store::{self, LastGood, Lock, LockError, Opened, Store, Writer},
 };
 
 /// How an engine is started.
@@ -153,9 +155,10 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let (store, opened) = Store::open(&own, now).map_err(|error| {
         StartError::Refused(format!("could not open the store: {}", error.chain()))
     })?;
-    let saved = store.load().map_err(|error| {
+    let mut saved = store.load().map_err(|error| {
         StartError::Refused(format!("could not read the store: {}", error.chain()))
     })?;
+    saved.pause = pause::at_start(saved.pause, store::pause_file(&own), now);
     let ledger = counts(&store, now);
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
@@ -169,11 +172,11 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
             "the store was corrupt ({why}) and was set aside as {}: repairs are paused until `homeostat resume`",
             path.display()
         ));
-    } else if let Some(pause) = &saved.pause {
-        notes.push(format!(
-            "repairs are paused by {}: {}",
-            pause.by, pause.reason
-        ));
+    } else if let Some(pause) = saved.pause.as_ref().filter(|it| guard::pauses(it, now)) {
+        notes.push(match pause.reason.as_str() {
+            "" => format!("repairs are paused by {}", pause.by),
+            reason => format!("repairs are paused by {}: {reason}", pause.by),
+        });
     }
     let records = Arc::new(Kept {
         writer: writer.clone(),
@@ -226,6 +229,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         None
     };
     let driven = tokio::spawn(driver.run(first, complaints));
+    let switch = watch
+        .is_none()
+        .then(|| tokio::spawn(pause::follow(own, sender.clone())));
     let forward = tokio::spawn(forward(asked, sender, watch.clone(), writer.clone()));
     let tidied = tokio::spawn(tidy(writer.clone(), options.clock.clone(), keep));
     let ended = tokio::spawn(async move {
@@ -234,6 +240,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         }
         forward.abort();
         tidied.abort();
+        if let Some(switch) = switch {
+            switch.abort();
+        }
         if let Some(watch) = watch {
             watch.stop();
         }
@@ -268,6 +277,7 @@ fn counts(store: &Store, now: crate::model::moment::Moment) -> Counts {
                     attempts: line.verified + line.failed + line.superseded + line.interrupted,
                     verified: line.verified,
                     failed: line.failed + line.superseded + line.interrupted,
+                    held: line.held,
                 },
             );
         }

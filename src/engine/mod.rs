@@ -7,8 +7,10 @@
 //! | [`look`], `pool`, `looking` | one look; the blocking threads for looks at files; looks that have not come back |
 //! | `repair` | doing a rung, undoing a ladder |
 //! | `watch` | what changes on disk while it runs |
+//! | `pause` | the kill switch that is a file |
 //! | `records` | where a driver writes: for real, or nowhere |
 //! | [`dry`] | the dry driver |
+//! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
@@ -17,11 +19,13 @@ mod board;
 mod counts;
 mod driver;
 pub mod dry;
+mod failpoint;
 pub mod handle;
 mod investigate;
 pub mod live;
 pub mod look;
 mod looking;
+mod pause;
 mod pool;
 mod records;
 mod repair;

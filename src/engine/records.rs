@@ -5,9 +5,10 @@ use std::sync::{
     mpsc::{SyncSender, TrySendError, sync_channel},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Map, Value};
 
+use super::failpoint::{self, Boundary, pass};
 use crate::{
     journal::Journals,
     model::{
@@ -71,10 +72,17 @@ pub(super) struct Kept {
 
 impl Records for Kept {
     fn write(&self, rows: Vec<Row>) {
+        pass(Boundary::BeforeRows);
         self.writer.write(rows);
+        self.written();
     }
 
     fn durable(&self, row: Row, then: Box<dyn FnOnce(Result<(), String>) + Send>) {
+        pass(Boundary::BeforeIntent);
+        let then = Box::new(move |written| {
+            pass(Boundary::AfterIntent);
+            then(written);
+        });
         self.writer.durable(vec![row], then);
     }
 
@@ -89,7 +97,9 @@ impl Records for Kept {
     ) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (tell, told) = tokio::sync::oneshot::channel();
+            pass(Boundary::BeforeImage);
             let then = Box::new(move |result| {
+                pass(Boundary::AfterImage);
                 let _ = tell.send(result); // nobody waits any more
             });
             self.writer.prepared(attempt, images, then);
@@ -140,6 +150,17 @@ impl Records for Kept {
     }
 }
 
+impl Kept {
+    /// Passes a boundary on the store's thread when what was handed over is written.
+    fn written(&self) {
+        if failpoint::is_armed() {
+            // The question is put when the future is first polled; nobody waits for the answer.
+            let asked = self.writer.ask(|_| pass(Boundary::AfterRows));
+            let _ = asked.now_or_never();
+        }
+    }
+}
+
 /// What an attempt did. Of one that was interrupted nobody has receipts; then what it had prepared counts, and undoing
 /// finds out by looking whether it was done.
 fn receipts_of(store: &Store, attempt: AttemptId) -> Result<Option<Vec<Receipt>>, StoreError> {
@@ -177,7 +198,12 @@ impl Scribe {
             .spawn(move || {
                 for note in queue {
                     let done = match note {
-                        Note::Line(file, line) => journals.append(&file, &line),
+                        Note::Line(file, line) => {
+                            pass(Boundary::BeforeLine);
+                            let done = journals.append(&file, &line);
+                            pass(Boundary::AfterLine);
+                            done
+                        }
                         Note::Publish(file, set) => journals.publish(&file, &set),
                         Note::Flush(done) => {
                             let _ = done.send(()); // nobody waits any more

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     driver::{Driver, Message},
+    failpoint::{Boundary, pass},
     handle::News,
     records::Records,
 };
@@ -77,7 +78,9 @@ impl Driver {
                     Input::Withheld { attempt: id, by }
                 }
             };
+            pass(Boundary::BeforeTold);
             let _ = sender.send(Message::Input(input)); // the engine has ended
+            pass(Boundary::AfterTold);
         });
     }
 
@@ -95,6 +98,7 @@ impl Driver {
         let open: Vec<Attempt> = self.core.attempts().cloned().collect();
         let sender = self.sender.clone();
         tokio::spawn(async move {
+            pass(Boundary::BeforeRollBack);
             let mut undone = Vec::new();
             for id in climbed.into_iter().rev() {
                 let receipts = match open.iter().find(|it| it.id == id) {
@@ -110,6 +114,7 @@ impl Driver {
                 attempt,
                 receipts: undone,
             };
+            pass(Boundary::AfterRollBack);
             let _ = sender.send(Message::Input(input)); // the engine has ended
         });
     }
@@ -161,7 +166,7 @@ async fn undo_all(receipts: &[Receipt], eyes: &Eyes, hands: &Arc<dyn Hands>) -> 
     for receipt in receipts.iter().rev().filter(|it| hands::can_undo(it)) {
         let effect = blocking(|| hands::prepare_undo(receipt, eyes));
         let done = match effect {
-            Ok(effect) => match hands.commit(&effect).await {
+            Ok(effect) => match commit(hands, &effect).await {
                 Ok(receipt) => receipt,
                 Err(error) => effect.failed(&error),
             },
@@ -176,6 +181,14 @@ async fn undo_all(receipts: &[Receipt], eyes: &Eyes, hands: &Arc<dyn Hands>) -> 
         undone.push(done);
     }
     undone
+}
+
+/// Does it to the world.
+async fn commit(hands: &Arc<dyn Hands>, effect: &Effect) -> Result<Receipt, HandsError> {
+    pass(Boundary::BeforeAct);
+    let done = hands.commit(effect).await;
+    pass(Boundary::AfterAct);
+    done
 }
 
 /// Looking at a target blocks for as long as a file takes to be read.
@@ -250,7 +263,7 @@ impl Work {
             let receipt = effect.failed(&error);
             return Err((error, receipt));
         }
-        self.hands.commit(&effect).await.map_err(|error| {
+        commit(&self.hands, &effect).await.map_err(|error| {
             let receipt = effect.failed(&error);
             (error, receipt)
         })

@@ -42,6 +42,8 @@ const MEANWHILE: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_millis(120);
 /// At most one compile in so long.
 const BETWEEN: Duration = Duration::from_secs(1);
+/// A file that is never left alone is told after so long all the same.
+const RESTLESS: Duration = Duration::from_secs(1);
 /// A file that is written all the time sets off its checks at most once in so long.
 const PER_FILE: Duration = Duration::from_millis(500);
 /// More files than this below `rules/` are not swept; loading refuses them anyway.
@@ -172,6 +174,47 @@ fn is_news(event: &Event) -> bool {
     }
 }
 
+/// A file that checks wait for.
+struct Waited {
+    signature: Option<Signature>,
+    /// Since it was told last.
+    told: Stopwatch,
+    /// Since it was last seen to change.
+    still: Stopwatch,
+    /// Since the first change that is still to be told.
+    untold: Option<Stopwatch>,
+}
+
+impl Waited {
+    fn first(signature: Option<Signature>) -> Waited {
+        Waited {
+            signature,
+            told: Stopwatch::new(),
+            still: Stopwatch::new(),
+            untold: None,
+        }
+    }
+
+    fn look(&mut self, now: Option<Signature>) {
+        if now != self.signature {
+            // Changed and back again is a change too, even while it may not be told yet.
+            self.signature = now;
+            self.still = Stopwatch::new();
+            self.untold.get_or_insert_with(Stopwatch::new);
+        }
+    }
+
+    /// Whether it is time to tell: it has been left alone for a moment, so that nobody looks at a file between its
+    /// truncation and its writing; or it is never left alone.
+    fn is_due(&self) -> bool {
+        let Some(untold) = &self.untold else {
+            return false;
+        };
+        let settled = self.still.elapsed() >= QUIET || untold.elapsed() >= RESTLESS;
+        settled && self.told.elapsed() >= PER_FILE
+    }
+}
+
 struct Eye<E> {
     root: PathBuf,
     rules: PathBuf,
@@ -182,8 +225,9 @@ struct Eye<E> {
     rules_seen: Seen,
     /// Files that checks wait for, relative to the root.
     files: Vec<String>,
-    files_seen: BTreeMap<String, (Option<Signature>, Stopwatch)>,
-    pause_seen: Option<String>,
+    files_seen: BTreeMap<String, Waited>,
+    /// What was told of the kill switch's file; `None` before the first time.
+    pause_seen: Option<Option<String>>,
     /// Who waits for the next reload.
     asked: Askers,
     ears: E,
@@ -199,7 +243,8 @@ impl<E: Ears> Eye<E> {
         let mut compiled = None;
         let (mut swept, mut rules_swept) = (Stopwatch::new(), Stopwatch::new());
         loop {
-            self.hear(calls, SWEEP)?;
+            let untold = self.files_seen.values().any(|seen| seen.untold.is_some());
+            self.hear(calls, if untold { GATHER } else { SWEEP })?;
             self.hear_all(calls, GATHER.saturating_sub(swept.elapsed()))?;
             swept = Stopwatch::new();
             let noticed = self.news.take();
@@ -268,26 +313,24 @@ impl<E: Ears> Eye<E> {
 
     fn pause(&mut self) {
         let now = crate::store::pause_file(&self.root.join(crate::permission::OWN));
-        if now != self.pause_seen {
+        if self.pause_seen.as_ref() != Some(&now) {
             self.ears.pause_file(now.clone());
-            self.pause_seen = now;
+            self.pause_seen = Some(now);
         }
     }
 
     fn sweep_files(&mut self) {
         for file in &self.files {
             let now = signature(&self.root.join(file));
-            match self.files_seen.get_mut(file) {
-                None => {
-                    self.files_seen
-                        .insert(file.clone(), (now, Stopwatch::new()));
-                }
-                Some((seen, told)) if *seen != now && told.elapsed() >= PER_FILE => {
-                    *seen = now;
-                    *told = Stopwatch::new();
-                    self.ears.file(file);
-                }
-                Some(_) => {}
+            let Some(seen) = self.files_seen.get_mut(file) else {
+                self.files_seen.insert(file.clone(), Waited::first(now));
+                continue;
+            };
+            seen.look(now);
+            if seen.is_due() {
+                seen.untold = None;
+                seen.told = Stopwatch::new();
+                self.ears.file(file);
             }
         }
     }
@@ -509,6 +552,11 @@ mod tests {
         let seen = signatures(&rules);
         fs::write(rules.join("b.yaml"), "two").expect("a file");
         let (watch, heard) = start(&root, &rules, seen);
+        assert_eq!(
+            heard.recv_timeout(SOON),
+            Ok(Heard::Pause(None)),
+            "told once at the start"
+        );
         assert_eq!(heard.recv_timeout(SOON), Ok(Heard::Rules(0)));
         watch.stop();
     }

@@ -117,6 +117,9 @@ pub fn render(complaints: &[Complaint], style: Style) -> String {
         .without_cause_chain();
     let mut drawn = String::new();
     for complaint in complaints {
+        if !drawn.is_empty() {
+            drawn.push('\n');
+        }
         let shown = Shown::of(complaint);
         if handler.render_report(&mut drawn, &shown).is_err() {
             drawn.push_str(&complaint.to_string());
@@ -362,6 +365,7 @@ mod tests {
          4 │     message: x
            ╰────
           help: did you mean `threshold`?
+
         no-about
 
           ⚠ the check does not say what it is about

@@ -99,7 +99,7 @@ pub struct CheckRule {
     pub keep_start: Option<Part<Map<String, Value>>>,
     /// Keys merged into a JSON file after every look.
     pub publish: Option<Part<PublishRule>>,
-    /// While one of these checks is CRITICAL, this one's remediation and notices are held.
+    /// The checks it rests on: of several bad ones the probable cause is the deepest along these.
     pub needs: Option<Vec<Text>>,
     /// The file every look is written to.
     pub journal: Option<Text>,

@@ -639,3 +639,20 @@ proptest! {
         super::complaint::plain(&loaded.complaints);
     }
 }
+
+/// What stands in `rules/` of this repository loads without a word.
+#[test]
+fn the_shipped_rules_are_good() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let settings = super::settings::load(here).expect("good settings");
+    let permission = Permission::new(here, settings).expect("a permission");
+    let loaded = load(
+        &here.join("rules"),
+        &BTreeMap::new(),
+        &permission,
+        &Engine::new(),
+        &mut Cache::default(),
+    );
+    assert_eq!(told(&loaded.complaints), Vec::<String>::new());
+    assert!(loaded.book.expect("a book").checks.len() >= 7);
+}

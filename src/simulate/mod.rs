@@ -1,42 +1,76 @@
-//! Rule tests: the jumping driver. `tests:` blocks run by the same core, judge and hands as the engine, in virtual time
-//! and in a temporary root, so that a day of rules takes milliseconds.
+//! Rule tests: the `tests:` blocks of rule files, run in virtual time by the same core, the same looks and the same
+//! hands as everything else. `docs/testing-rules.md` explains the notation, `rules/testing` reads it.
 //!
 //! | file | is |
 //! |---|---|
-//! | `stage` | the root of one test: files with ages |
-//! | `facts` | facts that a test gives instead of a look |
-//! | `play` | the driver: performs the core's outputs, jumps to what is due next |
-//! | `acting` | doing a rung in a test: files for real, commands by what the test says |
-//! | `expecting` | what was expected against what was seen |
-//! | `coverage` | which levels and repairs no test has seen |
+//! | `case` | one test, compiled: its world, its changes, the checks it runs |
+//! | `values` | the values of a test, whose `${…}` know virtual time |
+//! | `world` | the files of a test, below a root in a temporary directory |
+//! | `driver` | the jumping driver: performs the core's outputs and goes on to whatever is due next |
+//! | `looking` | one look in that world |
+//! | `act` | doing a rung in that world |
+//! | `seen` | what was to be seen so far |
+//! | `compare` | what was expected and was not so |
+//! | `words` | how that is written |
+//! | `difference` | where two JSON values differ |
+//! | [`coverage`] | what no test has ever seen |
+//!
+//! Nothing here knows a clock or waits: time goes from one due moment to the next. Commands are never started, and
+//! nothing is looked at outside the temporary root: what looks elsewhere must be given its facts.
 
-mod acting;
-mod coverage;
-mod expecting;
-mod facts;
-mod play;
-mod stage;
+mod act;
+mod case;
+mod compare;
+pub mod coverage;
+mod difference;
+mod driver;
+mod looking;
+mod run;
+mod seen;
+mod values;
+mod words;
+mod world;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::path::Path;
+
+pub use coverage::Coverage;
+pub use run::run;
+
+use serde::Serialize;
 
 use crate::{
     model::text::{Mistake, Place},
     permission::Settings,
-    rules::{
-        book::{Book, Test},
-        testing,
-    },
+    rules::book::Book,
     script::Engine,
 };
 
-pub use coverage::Coverage;
+/// What every test of a book is run with.
+#[derive(Clone, Copy)]
+pub struct Lab<'a> {
+    pub book: &'a Book,
+    /// Where `rules/defaults` lies.
+    pub rules: &'a Path,
+    pub settings: &'a Settings,
+    pub engine: &'a Engine,
+}
+
+/// What all tests came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Results {
+    /// In the order of the book.
+    pub outcomes: Vec<Outcome>,
+    /// What no test has seen: `weights_file: critical is never tested`. Empty when only some of the tests were run.
+    pub gaps: Vec<String>,
+}
 
 /// How one test went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     pub name: String,
     pub place: Place,
     pub failures: Vec<Failure>,
+    pub coverage: Coverage,
 }
 
 impl Outcome {
@@ -45,116 +79,38 @@ impl Outcome {
     }
 }
 
-/// Something that was not as expected.
-#[derive(Clone, Debug, PartialEq)]
+/// One expectation that did not hold, or a mistake in the test.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
+    /// Where the expectation stands.
     pub place: Place,
-    /// `weights_file: expected status OK, saw WARNING (Weights file missing)`.
+    /// `weights_file: expected status OK, saw WARNING`; on further lines the reasons: what was seen, by which
+    /// expression, what was done.
     pub message: String,
 }
 
-/// What all tests came to.
-#[derive(Clone, Debug, Default)]
-pub struct Results {
-    pub outcomes: Vec<Outcome>,
-    /// What no test has seen.
-    pub gaps: Vec<String>,
-}
-
-/// What every test of a book is run with.
-#[derive(Clone, Copy)]
-pub struct Lab<'a> {
-    pub book: &'a Arc<Book>,
-    /// Where `rules/defaults` lies.
-    pub rules: &'a Path,
-    pub settings: &'a Settings,
-    pub engine: &'a Engine,
-}
-
-/// Runs the tests of a book whose file `wanted` names. Takes as many threads as there are cores; must not be called on
-/// an async thread.
-pub fn run(lab: Lab<'_>, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Results {
-    let tests: Vec<&Arc<Test>> = lab
-        .book
-        .tests
-        .iter()
-        .filter(|test| wanted(&test.place.file))
-        .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = tests.len().div_ceil(threads).max(1);
-    let parts: Vec<(Vec<Outcome>, Coverage)> = std::thread::scope(|scope| {
-        let started: Vec<_> = tests
-            .chunks(share)
-            .map(|part| scope.spawn(move || run_part(lab, part)))
-            .collect();
-        started
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_default())
-            .collect()
-    });
-    let mut results = Results::default();
-    let mut coverage = Coverage::default();
-    for (outcomes, seen) in parts {
-        results.outcomes.extend(outcomes);
-        coverage.merge(seen);
-    }
-    if results.outcomes.len() == lab.book.tests.len() {
-        results.gaps = coverage.gaps(lab.book);
-    }
-    results
-}
-
-fn run_part(lab: Lab<'_>, tests: &[&Arc<Test>]) -> (Vec<Outcome>, Coverage) {
-    let mut coverage = Coverage::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let outcomes = tests
-        .iter()
-        .map(|test| {
-            let failures = match &runtime {
-                Ok(runtime) => one(lab, test, runtime, &mut coverage),
-                Err(error) => vec![failure(&test.place, format!("could not begin: {error}"))],
-            };
-            Outcome {
-                name: test.name.clone(),
-                place: test.place.clone(),
-                failures,
-            }
-        })
-        .collect();
-    (outcomes, coverage)
-}
-
-fn failure(place: &Place, message: String) -> Failure {
-    Failure {
-        place: place.clone(),
-        message,
-    }
-}
-
-fn one(
-    lab: Lab<'_>,
-    test: &Test,
-    runtime: &tokio::runtime::Runtime,
-    coverage: &mut Coverage,
-) -> Vec<Failure> {
-    let mut mistakes: Vec<Mistake> = Vec::new();
-    let Some(form) = testing::decode(&test.body, &mut mistakes) else {
-        return mistakes
-            .into_iter()
-            .map(|mistake| failure(&mistake.place, mistake.message))
-            .collect();
-    };
-    match play::Play::begin(lab, test, &form, runtime) {
-        Ok(mut play) => {
-            let failures = play.run();
-            coverage.merge(play.coverage());
-            failures
+impl Failure {
+    fn new(place: &Place, message: impl Into<String>) -> Failure {
+        Failure {
+            place: place.clone(),
+            message: message.into(),
         }
-        Err(failures) => failures,
+    }
+
+    /// Adds a line.
+    fn because(mut self, why: &str) -> Failure {
+        self.message.push_str("\n  ");
+        self.message.push_str(why);
+        self
     }
 }
 
-/// Names of files and what is in them, before and after.
-type Files = BTreeMap<String, Vec<u8>>;
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Failure {
+        let failure = Failure::new(&mistake.place, mistake.message);
+        match mistake.help {
+            Some(help) => failure.because(&help),
+            None => failure,
+        }
+    }
+}

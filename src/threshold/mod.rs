@@ -7,7 +7,10 @@ mod line;
 mod message;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod why;
+
+pub use tree::{Branch, trees};
 
 use serde_json::{Map, Value};
 

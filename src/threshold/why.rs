@@ -52,7 +52,7 @@ pub(super) fn sentence(why: &Why) -> String {
 }
 
 /// A value that can be shown: the whole of it, or what it is.
-fn shorten(value: &Value) -> Value {
+pub(super) fn shorten(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.char_indices().nth(LONGEST_TEXT) {
             Some((end, _)) => Value::String(format!("{}…", &text[..end])),

@@ -97,7 +97,14 @@ fn outcome(check: &CheckAnswer, now: Moment, style: &Style) -> Option<String> {
 
 fn became(repair: &RemediationAnswer, style: &Style) -> String {
     match (repair.decision, repair.verified) {
-        (Decided::Repaired, Some(true)) => style.paint(Tone::Good, "repaired, verified"),
+        (Decided::Repaired, Some(true)) => {
+            let took = repair.took_s.map(std::time::Duration::try_from_secs_f64);
+            let verified = match took {
+                Some(Ok(took)) => verified_in(took),
+                _ => "verified".to_owned(),
+            };
+            style.paint(Tone::Good, &format!("repaired, {verified}"))
+        }
         (Decided::Repaired, _) => style.paint(
             Tone::Warning,
             "repaired, not verified yet: the attempt stays open",
@@ -222,6 +229,7 @@ pub(crate) mod samples {
             status,
             message: message.to_owned(),
             skipped: false,
+            no_data: false,
             facts: Facts::new().with("exists", true),
             lets: Map::new(),
             error: None,
@@ -267,6 +275,7 @@ pub(crate) mod samples {
             decision: Decided::Repaired,
             verified: Some(true),
             attempt: Some(12),
+            took_s: Some(0.2),
             steps: vec![step(
                 "restore_file",
                 "data/uw_weights.json",
@@ -362,7 +371,7 @@ mod tests {
         UNKNOWN   parser            the look failed
                   error: property `score` is absent
         OK        weights_file      Weights file exists with 21 entries
-                  WARNING → OK  repaired, verified  (attempt 12)
+                  WARNING → OK  repaired, verified in 0.2 s  (attempt 12)
                     ✓ restore_file data/uw_weights.json  restored from rules/defaults/uw_weights.json
         CRITICAL  zero_trades       8 of 10 cycles without orders
                   CRITICAL → CRITICAL  repair failed: it did not help  (attempt 13)
@@ -430,7 +439,7 @@ mod tests {
                   error: property `score` is absent
         OK        weights_file      Weights file exists with 21
                                     entries
-                  WARNING → OK  repaired, verified  (attempt 12)
+                  WARNING → OK  repaired, verified in 0.2 s  (attempt 12)
                     ✓ restore_file data/uw_weights.json  restored from rules/defaults/uw_weights.json
         CRITICAL  zero_trades       8 of 10 cycles without orders
                   CRITICAL → CRITICAL  repair failed: it did not help  (attempt 13)

@@ -1,10 +1,13 @@
 //! `explain`: the last verdict as a tree, from what decided down to what it saw; then what holds the repair.
 //!
 //! The engine gives one JSON object:
-//! `{check, about, rule: {file, line}, status, message, since, verdict: {status, message, why: {line, expression, saw},
-//! let, facts, error, …} | null, remediation: {held_by, until, attempt, guard, budget, …} | null}`, where `status` is
-//! the one that counts and `verdict` that of the last look; `guard` and `budget` are the model's own. A node of
-//! `verdict.thresholds` may carry its `value` and `parts`. Whatever is absent is not shown.
+//! `{check, about, rule: {file, line}, status, message, since, verdict: {status, message, why, let, facts, error, …} |
+//! null, thresholds: [{line, name, expression, value, error, parts}] | null, remediation: {held_by, until, attempt,
+//! guard, budget, pause, …} | null}`, where `status` is the one that counts and `verdict` that of the last look;
+//! `thresholds` are [`threshold::Branch`](crate::threshold::Branch)es, `guard`, `budget` and `pause` the model's own.
+//! Whatever is absent is not shown.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -21,6 +24,8 @@ use crate::{
 
 /// Longest value shown.
 const LONG: usize = 72;
+/// Longest expression shown.
+const LONGEST: usize = 160;
 /// So many facts are shown; `--json` has all.
 const MOST: usize = 24;
 
@@ -48,8 +53,9 @@ pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
     let mut shown = head(explanation, now, style);
     let verdict = explanation.get("verdict").unwrap_or(&Value::Null);
     let mut branches: Vec<Branch> = look(explanation, verdict, style).into_iter().collect();
-    branches.extend(reasons(verdict, style));
-    branches.extend(values(verdict, "let", style));
+    let mut told = BTreeSet::new();
+    branches.extend(reasons(explanation, verdict, &mut told, style));
+    branches.extend(untold(verdict, &told, style));
     branches.extend(values(verdict, "facts", style));
     branches.extend(remediation(explanation, now, style));
     grow(&branches, "", style, &mut shown);
@@ -115,47 +121,77 @@ fn look(explanation: &Value, verdict: &Value, style: &Style) -> Option<Branch> {
     Some(Branch::leaf(last))
 }
 
-/// The error, the expression that decided, and the threshold lines.
-fn reasons(verdict: &Value, style: &Style) -> Vec<Branch> {
+/// The error, then the lines of the threshold in the order in which they are tried.
+fn reasons(
+    explanation: &Value,
+    verdict: &Value,
+    told: &mut BTreeSet<String>,
+    style: &Style,
+) -> Vec<Branch> {
     let mut branches = Vec::new();
     if let Some(error) = word(verdict, "error").filter(|error| !error.is_empty()) {
         branches.push(Branch::leaf(
             style.paint(Tone::Unknown, &format!("error: {error}")),
         ));
     }
-    if let Some(why) = verdict.get("why").filter(|why| why.is_object()) {
-        branches.push(expression(why, true, style));
+    let decided = verdict.pointer("/why/line").and_then(Value::as_str);
+    let lines = explanation.get("thresholds").and_then(Value::as_array);
+    let lines: Vec<&Value> = lines.into_iter().flatten().collect();
+    let is_decided =
+        |line: &Value| decided.is_some() && line.get("line").and_then(Value::as_str) == decided;
+    if let Some(why) = verdict.get("why").filter(|why| why.is_object())
+        && !lines.iter().any(|line| is_decided(line))
+    {
+        branches.push(expression(why, true, told, style));
     }
-    let lines = verdict.get("thresholds").and_then(Value::as_array);
-    let decided = verdict.pointer("/why/line");
-    for line in lines.into_iter().flatten() {
-        if line.get("line") != decided || decided.is_none() {
-            branches.push(expression(line, false, style));
-        }
+    for line in lines {
+        branches.push(expression(line, is_decided(line), told, style));
     }
     branches
 }
 
-/// One expression: its line, its text, its value, and below it what it saw and its parts.
-fn expression(node: &Value, decided: bool, style: &Style) -> Branch {
-    let line = word(node, "line")
-        .map(|line| format!("{}  ", style.paint(tone_of_line(&line, decided), &line)))
-        .unwrap_or_default();
-    let value = node
-        .get("value")
-        .map(|value| format!("  {} {}", style.dim("="), text::value(value, LONG)))
-        .unwrap_or_default();
-    let said = word(node, "expression").unwrap_or_default();
+/// One expression or name: what it is, its value, and below it what it saw or rests on. A `let` that was told before
+/// (`told`) gives its value only.
+fn expression(node: &Value, decided: bool, told: &mut BTreeSet<String>, style: &Style) -> Branch {
+    let mut said: Vec<String> = Vec::new();
+    if let Some(line) = word(node, "line") {
+        said.push(style.paint(tone_of_line(&line, decided), &line));
+    }
+    let equals = style.dim("=");
+    let value = node.get("value").map(|value| text::value(value, LONG));
+    let expression = word(node, "expression").map(|expression| text::short(&expression, LONGEST));
+    if let (Some(name), Some(_)) = (word(node, "name"), &expression)
+        && !told.insert(name.clone())
+    {
+        let value = value.unwrap_or_else(|| "?".to_owned());
+        return Branch::leaf(format!("{name} {equals} {value}  {}", style.dim("(above)")));
+    }
+    match (word(node, "name"), value, expression) {
+        (Some(name), value, expression) => {
+            said.push(format!(
+                "{name} {equals} {}",
+                value.unwrap_or_else(|| "?".to_owned())
+            ));
+            said.extend(expression.map(|expression| style.dim(&expression)));
+        }
+        (None, value, expression) => {
+            said.extend(expression);
+            said.extend(value.map(|value| format!("{equals} {value}")));
+        }
+    }
+    if let Some(error) = word(node, "error") {
+        said.push(style.paint(Tone::Unknown, &error));
+    }
     let parts = node.get("parts").and_then(Value::as_array);
     let mut below: Vec<Branch> = parts
         .into_iter()
         .flatten()
-        .map(|part| expression(part, false, style))
+        .map(|part| self::expression(part, false, told, style))
         .collect();
     if let Some(Value::Object(saw)) = node.get("saw") {
         below.extend(pairs(saw, style));
     }
-    Branch::of(format!("{line}{said}{value}"), below)
+    Branch::of(said.join("  "), below)
 }
 
 fn tone_of_line(line: &str, decided: bool) -> Tone {
@@ -165,6 +201,17 @@ fn tone_of_line(line: &str, decided: bool) -> Tone {
         "warning" => Tone::Warning,
         _ => Tone::Strong,
     }
+}
+
+/// The `let` values that stand in no line.
+fn untold(verdict: &Value, told: &BTreeSet<String>, style: &Style) -> Option<Branch> {
+    let all = verdict.get("let")?.as_object()?;
+    let rest: Map<String, Value> = all
+        .iter()
+        .filter(|(name, _)| !told.contains(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    (!rest.is_empty()).then(|| Branch::of(style.strong("let"), pairs(&rest, style)))
 }
 
 fn values(verdict: &Value, key: &str, style: &Style) -> Option<Branch> {
@@ -193,7 +240,8 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
     let Some(told) = told else {
         return Some(Branch::leaf(style.dim("no remediation")));
     };
-    let budget: Option<Budget> = part(told, "budget");
+    // None was spent yet.
+    let budget: Budget = part(told, "budget").unwrap_or_default();
     let guard: Option<Guard> = part(told, "guard");
     let pause: Option<Pause> = part(told, "pause");
     let mut below = Vec::new();
@@ -201,16 +249,15 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
         let until = moment(told.get("until"));
         below.push(Branch::leaf(held(&by, until, now, style)));
     }
-    if let Some(attempt) = told.get("attempt").and_then(Value::as_u64) {
+    let open = told.get("attempt").and_then(Value::as_u64);
+    if let Some(attempt) = open {
         let phase = word(told, "phase").unwrap_or_else(|| "open".to_owned());
-        let open = format!("attempt {attempt} {phase}");
-        below.push(Branch::leaf(style.paint(Tone::Place, &open)));
+        let said = format!("attempt {attempt} {phase}");
+        below.push(Branch::leaf(style.paint(Tone::Place, &said)));
     }
-    if let Some(budget) = &budget {
-        below.extend(spent(budget, guard.as_ref(), now, style));
-    }
-    if let (Some(budget), Some(guard)) = (&budget, &guard) {
-        let next = next_possible(budget, guard, pause.as_ref(), now);
+    below.extend(spent(&budget, guard.as_ref(), now, style));
+    if let Some(guard) = guard.as_ref().filter(|_| open.is_none()) {
+        let next = next_possible(&budget, guard, pause.as_ref(), now);
         below.push(Branch::leaf(match next {
             Some(at) if at <= now => "a repair may start now".to_owned(),
             Some(at) => format!(
@@ -318,14 +365,19 @@ mod tests {
                     "expression": "missing || len == 0",
                     "saw": {"missing": true, "len": 0},
                 },
-                "thresholds": [
-                    {"line": "critical", "expression": "exists && !valid", "value": false,
-                     "parts": [{"expression": "exists", "value": false}]},
-                    {"line": "warning", "expression": "missing || len == 0", "value": true},
-                ],
-                "let": {},
+                "let": {"avg": 2, "max": 3},
                 "facts": {"exists": false, "doc": null, "records": [1, 2, 3, 4]},
             },
+            "thresholds": [
+                {"line": "critical", "expression": "exists && !valid", "value": false,
+                 "parts": [{"name": "avg", "expression": "scores.mean()", "value": 2, "parts": [{"name": "scores", "value": []}]}, {"name": "valid", "value": false}]},
+                {"line": "warning", "expression": "missing || avg < 1", "value": true,
+                 "parts": [
+                     {"name": "missing", "value": true},
+                     {"name": "avg", "expression": "scores.mean()", "error": "`mean` of an empty list",
+                      "parts": [{"name": "scores", "value": []}]},
+                 ]},
+            ],
             "remediation": {
                 "held_by": "cooldown",
                 "until": NOW.seconds() + 540.0,
@@ -344,11 +396,15 @@ mod tests {
         The composite weights exist.
         critical.yaml:12
         ├─ last look  OK  Weights file exists
-        ├─ warning  missing || len == 0
-        │  ├─ missing = true
-        │  └─ len = 0
         ├─ critical  exists && !valid  = false
-        │  └─ exists  = false
+        │  ├─ avg = 2  scores.mean()
+        │  │  └─ scores = []
+        │  └─ valid = false
+        ├─ warning  missing || avg < 1  = true
+        │  ├─ missing = true
+        │  └─ avg = ?  (above)
+        ├─ let
+        │  └─ max = 3
         ├─ facts
         │  ├─ exists = false
         │  ├─ doc = null

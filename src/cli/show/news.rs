@@ -75,9 +75,12 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             changes,
             warnings,
         } => {
-            let said = format!("{changes}, generation {generation}");
-            let head = whole(Tone::Good, "reload", &said);
-            format!("{head}{}", indented(&complaints(warnings, style), 2))
+            let warned = match warnings.is_empty() {
+                true => String::new(),
+                false => format!("  {}", warned(warnings, style)),
+            };
+            let said = format!("{changes}, generation {generation}{warned}");
+            whole(Tone::Good, "reload", &said)
         }
         News::Refused {
             generation,
@@ -188,6 +191,12 @@ pub fn took(attempt: &Attempt) -> Duration {
         Phase::Ended { at, .. } => at.since(attempt.begun),
         _ => Duration::ZERO,
     }
+}
+
+/// `3 warnings (homeostat lint)`: warnings keep nothing from running, so they are not drawn here.
+pub fn warned(warnings: &[Complaint], style: &Style) -> String {
+    let said = format!("{} (see `homeostat lint`)", complaint::summary(warnings));
+    style.paint(Tone::Warning, &said)
 }
 
 /// One line for `run --json`.
@@ -359,7 +368,7 @@ pub(crate) mod samples {
             News::Reloaded {
                 generation: "0a1b2c3d4e5f".to_owned(),
                 changes: "+2 ~1 -0 checks".to_owned(),
-                warnings: vec![],
+                warnings: vec![complaint(Severity::Warning, 2, 11)],
             },
             News::Refused {
                 generation: "0a1b2c3d4e5f".to_owned(),
@@ -402,7 +411,7 @@ mod tests {
         12:00:00  failed    weights_file  WARNING → WARNING  it did not help  (attempt 12)
         12:00:00  held      cache_lock    held by cooldown until 12:09:00 (in 9 min)
         12:00:00  note      cache_lock    quarantined: 3 repairs in a row did not help
-        12:00:00  reload    +2 ~1 -0 checks, generation 0a1b2c3d4e5f
+        12:00:00  reload    +2 ~1 -0 checks, generation 0a1b2c3d4e5f  1 warning (see `homeostat lint`)
         12:00:00  refused   the rules on disk have mistakes (1 error): generation 0a1b2c3d4e5f keeps running
           unknown-key
 
@@ -437,7 +446,7 @@ mod tests {
         {"news":"ended","attempt":{"id":12,"check":"weights_file","generation":"0a1b2c3d4e5f","rung":0,"trial":false,"end":"failed","withheld":null,"before":{"status":"WARNING","message":"Weights file missing"},"after":{"status":"WARNING","message":"as seen after"},"steps":[{"kind":"restore_file","target":"data/uw_weights.json","outcome":"done","detail":"restored from rules/defaults/uw_weights.json","diff":"--- data/uw_weights.json\n+++ data/uw_weights.json\n@@ -0,0 +1 @@\n+{}\n"}],"took_s":0.2},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"held","check":"cache_lock","by":"cooldown","until":1767701340.0,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"note","check":"cache_lock","text":"quarantined: 3 repairs in a row did not help","time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
-        {"news":"reloaded","generation":"0a1b2c3d4e5f","changes":"+2 ~1 -0 checks","warnings":[],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"reloaded","generation":"0a1b2c3d4e5f","changes":"+2 ~1 -0 checks","warnings":[{"severity":"warning","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":2,"column":11,"rule":"weights_file","excerpt":"  - name: weights_file"}],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"refused","generation":"0a1b2c3d4e5f","complaints":[{"severity":"error","code":"unknown-key","message":"there is no key `thershold`","help":"write `threshold`","file":"critical.yaml","line":3,"column":5,"rule":"weights_file","excerpt":"    thershold: {}"}],"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"paused","paused":true,"by":"ann","reason":"deploy","until":1767708000.0,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"paused","paused":false,"by":null,"reason":null,"until":null,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}

@@ -123,7 +123,8 @@ impl<'a> Names<'a> {
 
     /// Also `ledger`.
     pub fn published(&self) -> Known {
-        let ledger = json!({"attempts": 0, "verified": 0, "failed": 0, "held": 0});
+        let mut ledger = json!({"attempts": 0, "verified": 0, "failed": 0, "held": 0});
+        ledger["all"] = ledger.clone();
         self.judged().with("ledger", Some(ledger))
     }
 

@@ -5,6 +5,7 @@
 //! be seen. With one map under `expect` there is one round, as `homeostat check` takes it; with a list, or with
 //! `statuses`, the checks run by their triggers. The types here are the JSON Schema as well.
 
+mod check;
 mod either;
 mod expect;
 mod series;
@@ -17,8 +18,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 pub use expect::{
-    ActForm, CheckForm, DecisionWord, EndWord, Expect, ExpectForm, FileExpect, NoteWord,
-    StatusWord, StepForm, TextForm,
+    ActForm, BeforeForm, CheckForm, DecisionWord, EndWord, Expect, ExpectForm, FileBody,
+    FileExpect, NoteWord, StatusWord, StepForm, TextForm,
 };
 pub use series::{Sample, Series, StatusSeries};
 pub use world::{Argv, BodyForm, ChangeForm, CommandForm, DoesForm, FactsForm, FileForm};
@@ -103,7 +104,7 @@ impl TestForm {
 pub fn decode(body: &Node, mistakes: &mut Vec<Mistake>) -> Option<TestForm> {
     let form: TestForm = node::decode(body, mistakes)?;
     let before = mistakes.len();
-    expect::check(&form, body, mistakes);
+    check::check(&form, body, mistakes);
     world::check(&form, body, mistakes);
     (mistakes.len() == before).then_some(form)
 }

@@ -1,3 +1,5 @@
+//! What the notation of rule tests reads and what it refuses.
+
 use serde_json::json;
 
 use super::*;
