@@ -6,6 +6,9 @@
 //! merely got the number of one that is gone. The leader is reaped last, for its number names the group. Dropping the
 //! future (the engine's own deadline) kills just as well. A descendant that was started with an emptied environment **and**
 //! left the group is not found.
+//!
+//! There are at most [`MOST`] children at a time; others wait for their turn, within their own time limit. A program that
+//! ends waits with [`all_gone`] for what is being killed.
 
 use std::{
     fs, io,
@@ -13,7 +16,7 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::{
-        LazyLock,
+        Condvar, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,6 +29,7 @@ use rustix::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, Interest, unix::AsyncFd},
     process::{Child, Command},
+    sync::Semaphore,
     time::timeout,
 };
 use tracing::warn;
@@ -63,6 +67,10 @@ pub const MARKER: &str = "HOMEOSTAT_CHILD";
 /// Where children look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Children at a time: each holds four file descriptors, and many programs may run with 1024.
+pub const MOST: usize = 128;
+static TURNS: Semaphore = Semaphore::const_new(MOST);
+
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long what is left in the pipes is read once everything was killed.
@@ -72,17 +80,22 @@ const SWEEP: Duration = Duration::from_secs(2);
 /// Bytes looked at in a process's environment.
 const MOST_ENVIRONMENT: u64 = 8 << 20;
 
-/// Runs it to its end or to the time limit. An error only if it could not be started.
+/// Runs it to its end or to the time limit. An error only if it could not be started, also because its turn did not come
+/// in time.
 pub async fn run(errand: &Errand) -> io::Result<Finished> {
-    run_marked(errand, next_marker()).await
+    run_marked(errand, next_marker(), &TURNS).await
 }
 
-async fn run_marked(errand: &Errand, marker: String) -> io::Result<Finished> {
+async fn run_marked(errand: &Errand, marker: String, turns: &Semaphore) -> io::Result<Finished> {
+    let waited = Stopwatch::new();
+    let Ok(Ok(_turn)) = timeout(errand.timeout, turns.acquire()).await else {
+        let full = format!("as many programs as may ({MOST}) ran all the time");
+        return Err(io::Error::new(io::ErrorKind::TimedOut, full));
+    };
+    let left = errand.timeout.saturating_sub(waited.elapsed());
     let watch = Stopwatch::new();
     let mut running = Running::start(errand, marker)?;
-    let timed_out = timeout(errand.timeout, running.leader_ends())
-        .await
-        .is_err();
+    let timed_out = timeout(left, running.leader_ends()).await.is_err();
     if timed_out {
         running.guard.signal(Signal::TERM);
         // whether it ended by itself or not makes no difference now
@@ -144,7 +157,7 @@ impl Running {
         let guard = Guard {
             group: leader,
             marker,
-            armed: true,
+            living: Some(Living::new()),
         };
         let leader = leader.ok_or_else(|| io::Error::other("the child has no number"))?;
         let ended = pidfd_open(leader, PidfdFlags::empty())?;
@@ -189,7 +202,9 @@ impl Running {
             }
         };
         self.guard.group = None;
-        self.guard.armed = swept.is_err(); // the runtime is ending: leave it to the guard
+        if swept.is_ok() {
+            self.guard.living = None;
+        } // else the runtime is ending: leave it to the guard
         exit
     }
 }
@@ -199,7 +214,8 @@ struct Guard {
     /// `None` once the leader is reaped: its number may mean somebody else.
     group: Option<Pid>,
     marker: String,
-    armed: bool,
+    /// `None` once everything was killed.
+    living: Option<Living>,
 }
 
 impl Guard {
@@ -213,19 +229,50 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if !self.armed {
+        let Some(living) = self.living.take() else {
             return;
-        }
+        };
         self.signal(Signal::KILL);
         let marker = std::mem::take(&mut self.marker);
         let name = "sweep".to_owned();
         // a thread and not a task: the runtime may be what is ending
-        if let Err(error) = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || sweep(&marker))
-        {
+        if let Err(error) = std::thread::Builder::new().name(name).spawn(move || {
+            sweep(&marker);
+            drop(living);
+        }) {
             warn!(%error, "could not look for escaped children");
         }
+    }
+}
+
+/// Children that may have left something that lives.
+static LIVING: Mutex<usize> = Mutex::new(0);
+static GONE: Condvar = Condvar::new();
+
+/// Counts among [`LIVING`] as long as it is kept.
+struct Living;
+
+impl Living {
+    fn new() -> Living {
+        *LIVING.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Living
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        *LIVING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        GONE.notify_all();
+    }
+}
+
+/// Blocks until no child of this process is there and what was killed is gone, at most so long. Returns whether that is
+/// so. For the end of the process: until then nobody else kills what escaped its group.
+pub fn all_gone(within: Duration) -> bool {
+    let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+    match GONE.wait_timeout_while(living, within, |living| *living > 0) {
+        Ok((living, _)) => *living == 0,
+        Err(_) => false,
     }
 }
 
@@ -452,7 +499,7 @@ mod tests {
         let dir = dir();
         let script = format!("{ESCAPE}\nwhile :; do sleep 1; done");
         let marker = next_marker();
-        let done = run_marked(&shell(dir.path(), &script, 400), marker.clone())
+        let done = run_marked(&shell(dir.path(), &script, 400), marker.clone(), &TURNS)
             .await
             .expect("started");
         assert!(done.timed_out);
@@ -470,7 +517,7 @@ mod tests {
         let dir = dir();
         let script = format!("{ESCAPE}\n(sleep 60; echo late) & echo done; exit 7");
         let marker = next_marker();
-        let done = run_marked(&shell(dir.path(), &script, 10_000), marker.clone())
+        let done = run_marked(&shell(dir.path(), &script, 10_000), marker.clone(), &TURNS)
             .await
             .expect("started");
         assert_eq!((done.exit, done.stdout.as_str()), (Some(7), "done\n"));
@@ -491,11 +538,36 @@ mod tests {
         let escaped = dir.path().join("escaped");
         let there = || fs::read_to_string(&escaped).is_ok_and(|pid| pid.ends_with('\n'));
         tokio::select! {
-            _ = run_marked(&errand, marker.clone()) => panic!("it does not end by itself"),
+            _ = run_marked(&errand, marker.clone(), &TURNS) => panic!("it does not end by itself"),
             there = becomes(there) => assert!(there),
         }
         assert!(becomes(|| carriers(&marker).is_empty()).await);
         assert!(becomes(|| !is_alive(&escaped)).await);
+    }
+
+    #[tokio::test]
+    async fn more_than_may_run_at_a_time_wait_for_their_turn_within_their_time() {
+        let dir = dir();
+        let turns = Semaphore::new(1);
+        let go = |script, limit| {
+            let (errand, turns) = (shell(dir.path(), script, limit), &turns);
+            async move { run_marked(&errand, next_marker(), turns).await }
+        };
+        let running = "test ! -e here || exit 9; touch here; sleep 0.05; rm here";
+        let (one, two) = futures::join!(go(running, 10_000), go(running, 10_000));
+        for done in [one, two] {
+            assert_eq!(done.expect("its turn came").exit, Some(0), "one at a time");
+        }
+        let watch = Stopwatch::new();
+        let (hangs, waits) = futures::join!(go("sleep 60", 400), go("echo", 200));
+        assert!(hangs.expect("started").timed_out);
+        let error = waits.expect_err("its turn did not come in time");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(watch.elapsed() < Duration::from_secs(3));
+        assert_eq!(
+            go("exit 3", 10_000).await.expect("free again").exit,
+            Some(3)
+        );
     }
 
     #[tokio::test]

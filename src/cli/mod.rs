@@ -31,8 +31,9 @@ mod status;
 mod test;
 mod undo;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
+use crate::child;
 use arguments::{Action, Arguments};
 use outcome::{Failure, Outcome, SOFTWARE, USAGE};
 use screen::Screen;
@@ -80,8 +81,9 @@ fn done(arguments: Arguments, screen: &Screen) -> Outcome {
         .build()
         .map_err(|error| Failure::new(SOFTWARE, format!("could not start threads: {error}")))?;
     let outcome = runtime.block_on(act(arguments.command, &site, screen));
-    // A thread that is stuck on a dead disk must not keep the process.
-    runtime.shutdown_background();
+    // A thread that is stuck on a dead disk must not keep the process; but no program it started outlives it.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    child::all_gone(Duration::from_secs(3));
     outcome
 }
 

@@ -151,6 +151,10 @@ impl Core {
                 {
                     flight.epoch = new;
                 }
+                if let Some((until, _)) = &mut check.retry {
+                    *until = Moment(until.0.saturating_add(by));
+                    self.agenda.add(*until, Alarm::Retry(name.clone(), new));
+                }
             }
             self.plan_slots(&name, false);
         }

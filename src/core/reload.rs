@@ -60,14 +60,16 @@ impl Core {
 
     fn add(&mut self, name: &Name, outline: &Arc<CheckOutline>, standing: Option<Standing>) {
         self.next_epoch += 1;
+        // It may have been removed while a rung was being done, which still is.
+        let attempt = self.attempts.values().find(|it| it.check == *name);
         let check = Check {
+            attempt: attempt.map(|it| it.id),
             phase: trigger::phase(name, &outline.trigger),
             outline: outline.clone(),
             epoch: self.next_epoch,
             standing: standing.unwrap_or_else(|| Standing::unseen(self.now)),
             flight: None,
             wanted: None,
-            attempt: None,
             retry: None,
         };
         self.checks.insert(name.clone(), check);

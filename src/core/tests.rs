@@ -678,6 +678,41 @@ fn a_check_removed_while_its_rung_is_done_ends_superseded() {
 }
 
 #[test]
+fn a_check_added_again_while_its_rung_is_done_begins_no_second_attempt() {
+    let checks = || vec![check("a", Some(remediation(1)))];
+    let mut sim = start(checks(), always(Status::Critical));
+    sim.run_to(START.plus(Duration::from_millis(3)));
+    assert_eq!(sim.acts.len(), 1);
+    sim.input(Input::Reload(outline("g2", vec![])));
+    sim.input(Input::Reload(outline("g3", checks())));
+    // Its first look comes while the rung is still being done; `input` sees to it that there is one attempt.
+    sim.run_for(Duration::from_millis(3));
+    assert_eq!(sim.reports.len(), 2);
+    sim.run_for(seconds(60));
+    assert_eq!(sim.acts.len(), 1, "its cooldown holds");
+    assert_eq!(sim.ends, [End::Failed], "verified by its own plan");
+}
+
+#[test]
+fn a_rung_that_waits_for_a_guard_is_not_forgotten_when_the_clock_jumps() {
+    for hour in [3_600_000, -3_600_000] {
+        let mut by_event = check("a", Some(remediation(2)));
+        by_event.trigger.every = None;
+        by_event.trigger.events = vec![EventTrigger::File {
+            file: "data/x".to_owned(),
+        }];
+        let mut sim = start(vec![by_event], always(Status::Critical));
+        sim.run_for(seconds(6));
+        assert_eq!(sim.ends, [End::Failed], "and the next rung waits");
+        let looks = sim.looks;
+        sim.now = Moment(sim.now.0 + hour);
+        sim.input(Input::Jumped(hour));
+        sim.run_for(seconds(15));
+        assert!(sim.looks > looks, "never looked at again after {hour}");
+    }
+}
+
+#[test]
 fn a_round_judges_this_look_alone_and_waits_for_the_proof() {
     let mut patient = check("a", Some(remediation(1)));
     patient.patience = Patience {

@@ -3,7 +3,12 @@
 //! The live engine, a one-off `check` and a dry run are this same loop with other hands, records and clocks; there is no
 //! question here which of them it is.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -28,7 +33,7 @@ use crate::{
         attempt::{Attempt, AttemptId, End, Phase, Row},
         moment::Moment,
         report::{Reason, Report, Round, Ticket},
-        standing::Pause,
+        standing::{HeldBy, Pause},
         status::Status,
         verdict::Verdict,
     },
@@ -80,6 +85,8 @@ pub(super) enum Message {
         told: Askers,
     },
     PauseFile(Option<String>),
+    /// It was stopped and has waited long enough.
+    Overtime,
 }
 
 /// What a driver is made of.
@@ -120,6 +127,12 @@ pub(super) struct Driver {
     rows: Vec<Row>,
     looks: Vec<LookRecord>,
     stopping: Option<Vec<oneshot::Sender<()>>>,
+    /// How long it waits, when it is stopped, for rungs that are being done.
+    pub(super) farewell: Duration,
+    /// It has waited so long.
+    overtime: bool,
+    /// Attempts begun here. The world of a dry run may know of others that somebody else is at.
+    begun: HashSet<AttemptId>,
 }
 
 impl Driver {
@@ -153,6 +166,9 @@ impl Driver {
             rows: Vec::new(),
             looks: Vec::new(),
             stopping: None,
+            farewell: FAREWELL,
+            overtime: false,
+            begun: HashSet::new(),
         }
     }
 
@@ -255,16 +271,23 @@ impl Driver {
     }
 
     fn is_acting(&self) -> bool {
-        self.core.attempts().any(|attempt| {
+        self.acting().next().is_some()
+    }
+
+    /// Attempts whose outcome is awaited.
+    fn acting(&self) -> impl Iterator<Item = AttemptId> {
+        let acts = |attempt: &&Attempt| {
             matches!(
                 attempt.phase,
                 Phase::Intended | Phase::Acting | Phase::RollingBack
             )
-        })
+        };
+        let open = self.core.attempts().filter(acts).map(|attempt| attempt.id);
+        open.filter(|attempt| self.begun.contains(attempt))
     }
 
     fn may_end(&self) -> bool {
-        self.stopping.is_some() && !self.is_acting()
+        self.stopping.is_some() && (self.overtime || !self.is_acting())
     }
 
     fn receive(&mut self, message: Message, out: &mut Vec<Output>) {
@@ -283,6 +306,15 @@ impl Driver {
                 self.core.step(now, Input::Looked { ticket, verdict }, out);
             }
             Message::Request(request) => self.request(request, now, out),
+            Message::Overtime => {
+                let acting: Vec<AttemptId> = self.acting().collect();
+                for attempt in acting {
+                    let receipts = vec![super::repair::gave_up_waiting()];
+                    let input = Input::Acted { attempt, receipts };
+                    self.core.step(now, input, out);
+                }
+                self.overtime = true;
+            }
             Message::Book {
                 book,
                 permission,
@@ -430,14 +462,10 @@ impl Driver {
 
     /// A rung that does not end must not keep the engine from ending.
     fn end_late(&self) {
-        let sender = self.sender.clone();
-        let open: Vec<AttemptId> = self.core.attempts().map(|attempt| attempt.id).collect();
+        let (sender, farewell) = (self.sender.clone(), self.farewell);
         tokio::spawn(async move {
-            clock::sleep(FAREWELL).await;
-            for attempt in open {
-                let receipts = vec![super::repair::gave_up_waiting()];
-                let _ = sender.send(Message::Input(Input::Acted { attempt, receipts }));
-            }
+            clock::sleep(farewell).await;
+            let _ = sender.send(Message::Overtime); // the engine has ended
         });
     }
 
@@ -490,7 +518,14 @@ impl Driver {
                     }
                     self.rows.push(row);
                 }
+                Output::PersistThenTell(_, attempt) if self.stopping.is_some() => {
+                    // What was begun is finished; nothing new is begun.
+                    let by = HeldBy::Pause;
+                    let input = Input::Withheld { attempt, by };
+                    let _ = self.sender.send(Message::Input(input)); // the engine has ended
+                }
                 Output::PersistThenTell(row, attempt) => {
+                    self.begun.insert(attempt);
                     self.flush();
                     self.frozen.insert(attempt, self.parts.book.clone());
                     let sender = self.sender.clone();
@@ -507,7 +542,10 @@ impl Driver {
                     self.parts.records.durable(row, then);
                 }
                 Output::Act(attempt) => self.act(attempt, now),
-                Output::RollBack { attempt, climbed } => self.roll_back(attempt, climbed, now),
+                Output::RollBack { attempt, climbed } => {
+                    self.begun.insert(attempt);
+                    self.roll_back(attempt, climbed, now);
+                }
                 Output::Report(report) => self.report(report),
                 Output::Ended { attempt, verdict } => self.ended(&attempt, verdict.as_deref()),
                 Output::RoundDone(round) => self.round_done(&round, now),
@@ -679,6 +717,7 @@ impl Driver {
 
     fn ended(&mut self, attempt: &Arc<Attempt>, verdict: Option<&Verdict>) {
         self.frozen.remove(&attempt.id);
+        self.begun.remove(&attempt.id);
         self.parts.ledger.count(attempt);
         self.tell(News::Ended(attempt.clone()));
         let at = match attempt.phase {

@@ -1,6 +1,8 @@
 //! Doing a rung, undoing a ladder: plan, prepare, commit, one step after the other.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::future::FutureExt;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -64,7 +66,10 @@ impl Driver {
         tokio::spawn(async move {
             let id = work.attempt.id;
             let mut told = Attempt::clone(&work.attempt);
-            let input = match work.climb().await {
+            // Without an outcome the attempt would stay open for ever.
+            let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
+            let done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            let input = match done {
                 Done::Acted(receipts) => {
                     told.receipts.clone_from(&receipts);
                     let _ = news.send(Arc::new(News::Acted(Arc::new(told)))); // nobody may listen
@@ -99,21 +104,23 @@ impl Driver {
         let sender = self.sender.clone();
         tokio::spawn(async move {
             pass(Boundary::BeforeRollBack);
-            let mut undone = Vec::new();
-            for id in climbed.into_iter().rev() {
-                let receipts = match open.iter().find(|it| it.id == id) {
-                    Some(attempt) => Ok(attempt.receipts.clone()),
-                    None => records.receipts(id).await,
-                };
-                match receipts {
-                    Ok(receipts) => undone.extend(undo_all(&receipts, &eyes, &hands).await),
-                    Err(error) => tracing::warn!(attempt = id, %error, "could not roll back"),
+            let rolled = async {
+                let mut undone = Vec::new();
+                for id in climbed.into_iter().rev() {
+                    let receipts = match open.iter().find(|it| it.id == id) {
+                        Some(attempt) => Ok(attempt.receipts.clone()),
+                        None => records.receipts(id).await,
+                    };
+                    match receipts {
+                        Ok(receipts) => undone.extend(undo_all(&receipts, &eyes, &hands).await),
+                        Err(error) => tracing::warn!(attempt = id, %error, "could not roll back"),
+                    }
                 }
-            }
-            let input = Input::RolledBack {
-                attempt,
-                receipts: undone,
+                undone
             };
+            let undone = AssertUnwindSafe(rolled).catch_unwind().await;
+            let receipts = undone.unwrap_or_else(|_| vec![broke_off()]);
+            let input = Input::RolledBack { attempt, receipts };
             pass(Boundary::AfterRollBack);
             let _ = sender.send(Message::Input(input)); // the engine has ended
         });
@@ -286,6 +293,19 @@ fn unplanned(error: &PlanError) -> Receipt {
         target: String::new(),
         outcome: Outcome::Failed,
         detail: error.to_string(),
+        diff: None,
+        undo: None,
+    }
+}
+
+/// The receipt of a rung in whose middle something panicked: a defect, told in the log.
+fn broke_off() -> Receipt {
+    tracing::error!("a rung broke off");
+    Receipt {
+        kind: "panic".to_owned(),
+        target: String::new(),
+        outcome: Outcome::Failed,
+        detail: "it broke off in the middle; what was done before is not known".to_owned(),
         diff: None,
         undo: None,
     }

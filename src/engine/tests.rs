@@ -1,6 +1,14 @@
 //! The loop with probes that hang: what is given up, what waits, and that everybody is answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -16,8 +24,14 @@ use super::{
 use crate::{
     clock::{self, Clock, SetClock, Stopwatch, SystemClock},
     core::Core,
-    hands,
-    model::{attempt::Saved, moment::Moment, status::Status},
+    hands::{self, Effect, Hands, HandsError},
+    model::{
+        attempt::{End, Saved},
+        moment::Moment,
+        status::Status,
+        step::Receipt,
+        verdict::Verdict,
+    },
     permission::Permission,
     probe::Tails,
     rules::book::Book,
@@ -25,6 +39,8 @@ use crate::{
 };
 
 const SOON: Duration = Duration::from_secs(20);
+/// How long a loop that is stopped waits for its rungs here.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A running loop over fake probes.
 struct Loop {
@@ -48,6 +64,15 @@ fn rules(checks: &[&str]) -> String {
 
 impl Loop {
     fn start(rules: &str, fakes: Vec<(&str, Fake)>, clock: Arc<dyn Clock>) -> Loop {
+        Loop::with_hands(rules, fakes, clock, Arc::new(hands::Dry))
+    }
+
+    fn with_hands(
+        rules: &str,
+        fakes: Vec<(&str, Fake)>,
+        clock: Arc<dyn Clock>,
+        hands: Arc<dyn Hands>,
+    ) -> Loop {
         let root = tempfile::tempdir().expect("a temporary directory");
         let (script, permission) = (Engine::new(), Arc::new(testing::permission(root.path())));
         let book = Arc::new(testing::book(rules, &permission, &script, fakes));
@@ -68,13 +93,15 @@ impl Loop {
             rules: root.path().join("rules"),
             env: Arc::new(Env::default()),
             clock,
-            hands: Arc::new(hands::Dry),
+            hands,
             records: Arc::new(Nowhere),
             tails: Arc::new(Tails::default()),
             board: Arc::new(Standings::default()),
             ledger: Counts::default(),
         };
-        tokio::spawn(Driver::new(parts, core, news, channel).run(first, Vec::new()));
+        let mut driver = Driver::new(parts, core, news, channel);
+        driver.farewell = FAREWELL;
+        tokio::spawn(driver.run(first, Vec::new()));
         Loop {
             sender,
             news: heard,
@@ -310,4 +337,113 @@ async fn the_loop_ends_while_looks_hang() {
     let watch = Stopwatch::new();
     engine.ask(Request::Stop).await;
     assert!(watch.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_the_old_book_decided_is_done_by_the_old_book() {
+    let text = |file: &str| {
+        rules(&[&format!(
+            "it trigger: {{ every: 1h }}, remediation: [ {{ write_file: {{ file: data/{file}, body: x }} }} ]"
+        )])
+    };
+    let (gate, fake) = (Gate::shut(), |gate: &Arc<Gate>| {
+        vec![("it", Fake::Waits(gate.clone()))]
+    });
+    let mut engine = Loop::start(&text("old"), fake(&gate), real());
+    engine.status().await;
+    let clean = engine.book(&text("new"), fake(&gate));
+    // Both are there before the loop goes on.
+    let verdict = Arc::new(Verdict::bare(Status::Critical, "bad"));
+    let looked = Message::Looked(vec![(1, verdict)]);
+    assert!(engine.sender.send(looked).is_ok());
+    engine.reload(clean);
+    let acted = async {
+        loop {
+            match &*engine.news.recv().await.expect("the loop lives") {
+                News::Acted(attempt) => return attempt.receipts[0].target.clone(),
+                _ => continue,
+            }
+        }
+    };
+    assert_eq!(within(SOON, acted).await, "data/old");
+}
+
+/// Hands that never end what they begin, or panic at it.
+struct Clumsy {
+    acts: AtomicU64,
+    panics: bool,
+}
+
+impl Hands for Clumsy {
+    fn commit<'a>(&'a self, _: &'a Effect) -> BoxFuture<'a, Result<Receipt, HandsError>> {
+        self.acts.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics, "as told");
+        Box::pin(std::future::pending())
+    }
+}
+
+fn mended(name: &str) -> String {
+    format!(
+        "  - {{ name: {name}, about: It is bad., trigger: {{ every: 1h }}, probe: {{ file: {{ file: data/it }} }}, threshold: {{ critical: '!missing' }}, remediation: {{ steps: [ {{ write_file: {{ file: data/{name}, body: x }} }} ], verify: {{ within: 1s }} }} }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_loop_begins_nothing_new_and_does_not_wait_for_ever() {
+    let gate = Gate::shut();
+    let clumsy = Arc::new(Clumsy {
+        acts: AtomicU64::new(0),
+        panics: false,
+    });
+    let engine = Loop::with_hands(
+        &format!("checks:\n{}{}", mended("first"), mended("second")),
+        vec![
+            ("first", Fake::Waits(Gate::open())),
+            ("second", Fake::Waits(gate.clone())),
+        ],
+        real(),
+        clumsy.clone(),
+    );
+    engine
+        .until("the act", "first", |_| {
+            clumsy.acts.load(Ordering::SeqCst) == 1
+        })
+        .await;
+    let watch = Stopwatch::new();
+    let (reply, stopped) = oneshot::channel();
+    let stop = Message::Request(Request::Stop(reply));
+    assert!(engine.sender.send(stop).is_ok());
+    engine.status().await; // it knows that it is stopped
+    gate.set(false);
+    engine
+        .until("the look", "second", |it| it.held_by.is_some())
+        .await;
+    let held = engine.standing("second").await.held_by;
+    assert_eq!(held.as_deref(), Some("pause"));
+    within(SOON, stopped).await.expect("it ends");
+    assert!(watch.elapsed() >= FAREWELL && watch.elapsed() < FAREWELL * 4);
+    assert_eq!(clumsy.acts.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rung_that_panics_has_failed() {
+    let hands = Clumsy {
+        acts: AtomicU64::new(0),
+        panics: true,
+    };
+    let mut engine = Loop::with_hands(
+        &format!("checks:\n{}", mended("it")),
+        vec![("it", Fake::Waits(Gate::open()))],
+        real(),
+        Arc::new(hands),
+    );
+    let ended = async {
+        loop {
+            match &*engine.news.recv().await.expect("the loop lives") {
+                News::Ended(attempt) => return attempt.end(),
+                _ => continue,
+            }
+        }
+    };
+    assert_eq!(within(SOON, ended).await, Some(End::Failed));
 }
