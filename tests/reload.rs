@@ -246,3 +246,29 @@ async fn removing_every_rule_is_refused_and_an_unchanged_check_keeps_its_standin
     live.handle.stop().await.expect("the engine lives");
     live.finished().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_cannot_be_taken_over_are_refused_and_not_called_live() {
+    let root = Root::new();
+    let rules = tempfile::tempdir().expect("a directory");
+    let write = |text: &str| fs::write(rules.path().join("basic.yaml"), text).expect("a file");
+    write(GOOD);
+    let mut options = root.options();
+    options.rules = rules.path().to_owned();
+    let live = homeostat::engine::live::start(options)
+        .await
+        .expect("it starts");
+    let generation = status(&live).await.generation;
+    let away = root.path().with_extension("away");
+    fs::rename(root.path(), &away).expect("a rename");
+    write(&good(1));
+    let answer = live.handle.reload().await.expect("the engine lives");
+    assert!(!answer.live, "{answer:?}");
+    assert_eq!(answer.generation, generation, "the old book runs on");
+    let text = answer.complaints_text.unwrap_or_default();
+    assert!(text.contains("root-lost"), "{text}");
+    assert!(!status(&live).await.complaints.is_empty());
+    fs::rename(&away, root.path()).expect("a rename");
+    live.handle.stop().await.expect("the engine lives");
+    live.finished().await;
+}

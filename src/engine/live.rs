@@ -29,7 +29,11 @@ use crate::{
     guard,
     hands::{self, Runner},
     journal::Journals,
-    model::{Generation, Name, outline::Outline},
+    model::{
+        Generation, Name,
+        outline::Outline,
+        text::{Mistake, Place},
+    },
     permission::{self, Permission, Settings, settings::Keep},
     probe::Tails,
     rules::{
@@ -167,6 +171,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let scribe = Scribe::start(journals)
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
     let mut notes = loaded.notes;
+    if !loader.ground.settings.allow.reach.is_empty() {
+        notes.push(
+            "`allow.reach` allows nothing yet: no probe or step of this version reaches a host"
+                .to_owned(),
+        );
+    }
     if let Opened::SetAside { path, why } = &opened {
         notes.push(format!(
             "the store was corrupt ({why}) and was set aside as {}: repairs are paused until `homeostat resume`",
@@ -496,8 +506,20 @@ impl Reloader {
         {
             Ok(permission) => permission,
             Err(error) => {
-                tracing::error!(%error, "could not take over the new rules");
-                return Message::Same(told);
+                let message = format!("could not take over the new rules: {}", error);
+                let file = self.loader.rules.display().to_string().into();
+                let place = Place {
+                    file,
+                    ..Place::default()
+                };
+                let mistake = Mistake::new("root-lost", message, place);
+                let complaints = vec![Complaint {
+                    severity: Severity::Error,
+                    mistake,
+                    rule: None,
+                    source: "".into(),
+                }];
+                return Message::Refused { complaints, told };
             }
         };
         let changes = match &running {

@@ -215,7 +215,11 @@ pub(super) fn build(
 
 pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
+        // `state` may be made, but never the root: one that was moved away must not be there again, empty.
+        match fs::create_dir(parent) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => made.map_err(StoreError::io("make", parent))?,
+        }
     }
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {
@@ -677,5 +681,19 @@ mod tests {
         limit(&store, 1 << 20);
         store.write(&many, Durability::Durable).unwrap();
         assert_eq!(store.load().unwrap().next_attempt, 3);
+    }
+
+    #[test]
+    fn a_root_that_was_moved_away_is_not_made_again() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        assert!(make_dir(&root.join("state/homeostat")).is_err());
+        assert!(!root.exists());
+        fs::create_dir(&root).unwrap();
+        make_dir(&root.join("state/homeostat")).unwrap();
+        assert!(
+            root.join("state/homeostat").is_dir(),
+            "below a root that is there it is made"
+        );
     }
 }

@@ -4,6 +4,12 @@ use super::Explanation;
 
 pub const ALL: &[Explanation] = &[
     Explanation {
+        code: "root-lost",
+        text: "The rules are right, but the root could not be opened, so nobody can tell what their steps may do. The rules that ran before run on. See that the root is where it was, then reload.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
         code: "forbidden-path",
         text: "Steps write below `data`, `state` and `logs` of the root and nowhere else, by plain relative paths, and never to \
                the engine's own files.",
