@@ -29,6 +29,7 @@ pub(super) enum Alarm {
     /// A rung that a guard held for some seconds may be tried again.
     Retry(Name, u64),
     RoundOver(u64),
+    StormOver,
     /// A slot of an investigation with this interval.
     Inquiry(Name, Duration),
 }
@@ -81,6 +82,7 @@ impl Core {
             Alarm::Wake(attempt) => self.wake(attempt, out),
             Alarm::Retry(name, epoch) => self.retry(&name, epoch, out),
             Alarm::RoundOver(round) => self.round_over(round, out),
+            Alarm::StormOver => self.clear_up(out),
             Alarm::Inquiry(name, every) => self.inquire(&name, every, out),
         }
     }
@@ -161,6 +163,10 @@ impl Core {
         for attempt in self.attempts.values_mut() {
             attempt.phase.shift(by);
         }
+        if let Some(storm) = &mut self.storm {
+            storm.until = Moment(storm.until.0.saturating_add(by));
+        }
+        self.shift_echoes(by);
     }
 
     /// A late margin for drivers that keep the deadline themselves and judge what it means.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm};
+use crate::guard::Stirred;
 use crate::model::{
     Name,
-    attempt::Row,
+    attempt::{NoteKind, Page, Row},
     moment::Moment,
     outline::Patience,
     report::{Decision, Reason, Report, Ticket},
-    standing::{Prior, Standing},
+    standing::{HeldBy, Hold, Prior, Standing},
     status::Status,
     verdict::Verdict,
 };
@@ -85,9 +86,11 @@ impl Core {
         check.flight = None;
         let now = self.now;
         let old = check.standing.status;
+        let turned = check.standing.turned;
         let (moved, persist) = remember(check, &verdict, now);
         let status = check.standing.status;
         let was = moved.then_some(old);
+        let turns = check.standing.turned;
         if persist {
             out.push(Output::Persist(Row::Standing {
                 check: name.clone(),
@@ -103,7 +106,11 @@ impl Core {
                 message: verdict.message.clone(),
             }));
         }
+        self.turned(&name, turned, turns, out);
         let decision = self.consider(&name, &flight.wish, &verdict, out);
+        if old == Status::Critical && status != Status::Critical {
+            self.release(HeldBy::Dependency, out);
+        }
         let report = Report {
             check: name.clone(),
             ticket,
@@ -152,20 +159,29 @@ impl Core {
             })
             .map(|(target, _)| target.clone())
             .collect();
-        self.set_off(targets, out);
+        let stirred = self.stirred(wish);
+        self.set_off(targets, stirred, out);
     }
 
     /// An event: its checks are looked at, its investigations begin.
-    pub(super) fn set_off(&mut self, targets: Vec<Target>, out: &mut Vec<Output>) {
+    pub(super) fn set_off(
+        &mut self,
+        targets: Vec<Target>,
+        stirred: Option<Stirred>,
+        out: &mut Vec<Output>,
+    ) {
         for target in targets {
             match target {
                 Target::Check(name) => {
                     let wish = Wish {
                         event: true,
+                        stirred: stirred.clone(),
                         ..Wish::default()
                     };
                     self.want(&name, wish, out);
                 }
+                // The traces of a repair that still settles are no news.
+                Target::Investigation(_) if stirred.is_some() => {}
                 Target::Investigation(name) if self.investigating(&name) => {}
                 Target::Investigation(name) => {
                     let id = self.new_round();
@@ -177,28 +193,136 @@ impl Core {
 
     /// Changes what holds a remediation; a row is written only when that begins.
     pub(super) fn note_held(&mut self, name: &Name, decision: &Decision, out: &mut Vec<Output>) {
-        let Some(check) = self.checks.get_mut(name) else {
-            return;
-        };
-        let held = match decision {
-            Decision::Held { by, .. } => Some(*by),
+        let hold = match decision {
+            Decision::Held(hold) | Decision::Proposed { hold, .. } => Some(hold),
             Decision::None => None,
             // Whether it is still held shows when the attempt acts or is withheld.
             Decision::Repair { .. } | Decision::Verifying { .. } => return,
         };
-        if check.standing.held_by == held {
+        let Some(check) = self.checks.get_mut(name) else {
             return;
-        }
-        check.standing.held_by = held;
-        if let Decision::Held { by, until } = decision {
+        };
+        let by = hold.map(|hold| hold.by);
+        let begins = check.standing.held_by != by;
+        check.standing.held_by = by;
+        check.hold = hold.cloned();
+        let Some(hold) = hold else {
+            return;
+        };
+        if begins {
             out.push(Output::Persist(Row::Held {
                 check: name.clone(),
                 at: self.now,
-                by: *by,
-                until: *until,
+                hold: hold.clone(),
+            }));
+        }
+        let again = check.outline.trigger.every.is_none() || hold.by == HeldBy::Settling;
+        let epoch = check.epoch;
+        if let Some(until) = hold.until.filter(|_| again && check.retry.is_none()) {
+            // No slot comes for it: when the guard lets it, it is looked at again.
+            check.retry = Some((until, None));
+            self.agenda.add(until, Alarm::Retry(name.clone(), epoch));
+        }
+        self.page_held(name, hold, out);
+    }
+
+    /// People are told of a critical check that nobody repairs: once for each guard, as long as the problem lasts.
+    fn page_held(&mut self, name: &Name, hold: &Hold, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(check) = self.checks.get(name) else {
+            return;
+        };
+        let critical = check.standing.status == Status::Critical;
+        if !critical || !tells(hold.by) || check.standing.paged.contains(&hold.by) {
+            return;
+        }
+        let until = hold
+            .until
+            .map(|until| format!(" for {}", whole_seconds(until.since(now))));
+        let why = hold.why.as_deref().map(|why| format!(" ({why})"));
+        let text = format!(
+            "{}: its repair is held by {}{}{}",
+            check.standing.message,
+            hold.by,
+            until.unwrap_or_default(),
+            why.unwrap_or_default()
+        );
+        if !self.page(name, NoteKind::Held, text.clone(), out) {
+            return;
+        }
+        out.push(Output::Persist(Row::Note {
+            check: Some(name.clone()),
+            at: now,
+            kind: NoteKind::Held,
+            text,
+            to: self.told(name),
+        }));
+        if let Some(check) = self.checks.get_mut(name) {
+            check.standing.paged.insert(hold.by);
+            out.push(Output::Persist(Row::Standing {
+                check: name.clone(),
+                standing: check.standing.clone(),
             }));
         }
     }
+
+    /// Pages people, unless the check is silenced, or masked by one that it needs. Says whether it did.
+    pub(super) fn page(
+        &mut self,
+        name: &Name,
+        kind: NoteKind,
+        text: String,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        if self.silence_of(name).is_some() || self.broken_dependency(name).is_some() {
+            return false;
+        }
+        let to = self.told(name);
+        out.push(Output::Persist(Row::Page(Page {
+            at: self.now,
+            check: Some(name.clone()),
+            kind,
+            text,
+            to,
+        })));
+        true
+    }
+
+    /// Whom the remediation of a check names.
+    fn told(&self, name: &Name) -> Vec<Name> {
+        let remediation = self.checks.get(name).and_then(Check::remediation);
+        remediation.map_or_else(Vec::new, |remediation| remediation.escalate.clone())
+    }
+}
+
+/// Whether people are paged when this guard holds a critical check: not where they asked for it, where it passes within
+/// moments, or where one page was sent for all.
+fn tells(by: HeldBy) -> bool {
+    match by {
+        HeldBy::Cooldown
+        | HeldBy::Limit
+        | HeldBy::Breaker
+        | HeldBy::Pause
+        | HeldBy::Permission
+        | HeldBy::Clock
+        | HeldBy::Store
+        | HeldBy::NoTarget
+        | HeldBy::TooMany => true,
+        HeldBy::Backoff
+        | HeldBy::Storm
+        | HeldBy::Silence
+        | HeldBy::Dependency
+        | HeldBy::Approval // it has a page of its own
+        | HeldBy::Settling
+        | HeldBy::Conflict
+        | HeldBy::InFlight
+        | HeldBy::LookOnly => false,
+    }
+}
+
+fn whole_seconds(span: std::time::Duration) -> String {
+    let rounded = std::time::Duration::from_secs(span.as_millis().div_ceil(1000) as u64);
+    humantime::format_duration(rounded).to_string()
 }
 
 /// Takes a verdict into the standing. Returns whether the status that counts changed, and whether there is anything
@@ -221,6 +345,12 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
         standing.bad_since = None;
     }
     let moved = first || counted != standing.status;
+    if counted == Status::Ok {
+        standing.turned = None;
+        standing.paged.clear();
+    } else if moved && !first && standing.status == Status::Ok && counted.is_bad() {
+        standing.turned = Some(now);
+    }
     let mut persist = moved || patience.of > 1 || patience.recover > 1;
     if moved {
         standing.since = now;

@@ -70,6 +70,7 @@ impl Core {
             standing: standing.unwrap_or_else(|| Standing::unseen(self.now)),
             flight: None,
             wanted: None,
+            hold: None,
             retry: None,
         };
         self.checks.insert(name.clone(), check);
@@ -83,6 +84,14 @@ impl Core {
         let Some(check) = self.checks.get_mut(name) else {
             return;
         };
+        let proposed = check.attempt.filter(|id| {
+            let attempt = self.attempts.get(id);
+            let ladder = outline.remediation.as_ref();
+            attempt.is_some_and(|attempt| {
+                matches!(attempt.phase, Phase::Proposed { .. })
+                    && ladder.map(|it| &it.fingerprint) != Some(&attempt.remediation.fingerprint)
+            })
+        });
         check.outline = outline.clone();
         check.phase = trigger::phase(name, &outline.trigger);
         check.epoch = epoch;
@@ -104,6 +113,9 @@ impl Core {
             }
             None => self.plan_slots(name, true),
         }
+        if let Some(id) = proposed {
+            self.withdraw(id, "its rule was changed", out);
+        }
     }
 
     fn remove(&mut self, name: &Name, out: &mut Vec<Output>) {
@@ -114,6 +126,7 @@ impl Core {
             self.flights.remove(&ticket);
             out.push(Output::Abandon(ticket));
         }
+        self.forget_turn(name, check.standing.turned, out);
         if let Some(id) = check.attempt {
             let acting = self
                 .attempts
@@ -166,7 +179,7 @@ impl Core {
             return;
         };
         self.plan_investigation(name, &investigation.trigger);
-        self.set_off(vec![Target::Investigation(name.clone())], out);
+        self.set_off(vec![Target::Investigation(name.clone())], None, out);
     }
 }
 

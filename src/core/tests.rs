@@ -37,6 +37,7 @@ fn remediation(rungs: usize) -> RemediationOutline {
         },
         guard: Guard::default(),
         approve: false,
+        approve_within: seconds(60),
         rollback: false,
         escalate: vec![],
     }
@@ -86,6 +87,12 @@ struct Sim {
     now: Moment,
     disk: Vec<Row>,
     acts: Vec<Act>,
+    /// Rungs that are to be done when their targets are granted.
+    acting: BTreeMap<u64, Arc<Attempt>>,
+    /// What the repair of a check acts on; `data/CHECK` if nothing is said.
+    targets: BTreeMap<String, String>,
+    /// (when, which, granted or not).
+    claims: Vec<(String, Option<Hold>)>,
     reports: Vec<Report>,
     rounds: Vec<Round>,
     ends: Vec<End>,
@@ -113,6 +120,9 @@ impl Sim {
             now,
             disk: vec![],
             acts: vec![],
+            acting: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            claims: vec![],
             reports: vec![],
             rounds: vec![],
             ends: vec![],
@@ -164,6 +174,30 @@ impl Sim {
                         |row| matches!(row, Row::Intent { attempt: it, .. } if it.id == attempt.id),
                     );
                     assert!(durable, "an act without a durable intent");
+                    let id = attempt.id;
+                    let target = self.targets.get(&*attempt.check).cloned();
+                    let target = target.unwrap_or_else(|| format!("data/{}", attempt.check));
+                    self.acting.insert(id, attempt);
+                    let claim = Input::Claim {
+                        attempt: id,
+                        targets: vec![target],
+                    };
+                    self.post(Duration::ZERO, claim);
+                }
+                Output::Claimed {
+                    attempt: id,
+                    refused,
+                } => {
+                    let attempt = self.acting.remove(&id).expect("it asked");
+                    self.claims
+                        .push((attempt.check.to_string(), refused.clone()));
+                    if let Some(hold) = refused {
+                        self.post(
+                            Duration::from_millis(1),
+                            Input::Withheld { attempt: id, hold },
+                        );
+                        continue;
+                    }
                     self.acts.push(Act {
                         at: self.now,
                         check: attempt.check.to_string(),
@@ -175,8 +209,19 @@ impl Sim {
                         return;
                     }
                     let receipts = vec![receipt(Outcome::Done)];
+                    let acted = Input::Acted {
+                        attempt: id,
+                        receipts,
+                    };
+                    self.post(Duration::from_millis(5), acted);
+                }
+                Output::Propose(attempt) => {
+                    let receipts = vec![receipt(Outcome::Would)];
                     let attempt = attempt.id;
-                    self.post(Duration::from_millis(5), Input::Acted { attempt, receipts });
+                    self.post(
+                        Duration::from_millis(1),
+                        Input::Proposed { attempt, receipts },
+                    );
                 }
                 Output::RollBack { attempt, .. } => {
                     let receipts = vec![receipt(Outcome::Done)];
@@ -260,7 +305,9 @@ impl Sim {
                     budgets.insert(check, budget);
                 }
                 Row::Pause(pause) => saved.pause = pause,
-                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } => {}
+                Row::Silences(silences) => saved.silences = silences,
+                Row::Storm(storm) => saved.storm = storm,
+                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {}
             }
         }
         saved.standings = standings.into_iter().collect();
@@ -290,7 +337,7 @@ impl Sim {
         self.disk
             .iter()
             .filter_map(|row| match row {
-                Row::Held { by, .. } => Some(*by),
+                Row::Held { hold, .. } => Some(hold.by),
                 _ => None,
             })
             .collect()
@@ -333,6 +380,8 @@ fn start(
     Sim::new(outline("g1", checks), Saved::default(), START, world)
 }
 
+mod guards;
+
 #[test]
 fn the_ladder_is_climbed_until_it_helps() {
     let mut sim = start(vec![check("a", Some(remediation(3)))], healed_by(2));
@@ -354,7 +403,11 @@ fn an_exhausted_ladder_escalates_and_then_rests_for_its_cooldown() {
     );
     sim.run_for(seconds(500));
     assert_eq!(sim.acts.len(), 1);
-    assert_eq!(sim.notes(), [NoteKind::Escalated]);
+    assert_eq!(
+        sim.notes(),
+        [NoteKind::Escalated, NoteKind::Held],
+        "and people know"
+    );
     assert_eq!(sim.held(), [HeldBy::Cooldown]);
 }
 
@@ -625,7 +678,10 @@ fn an_exhausted_ladder_is_rolled_back_when_the_rule_says_so() {
     let mut sim = start(vec![check("a", Some(it))], always(Status::Critical));
     sim.run_for(seconds(60));
     assert_eq!(sim.ends, [End::Failed]);
-    assert_eq!(sim.notes(), [NoteKind::Escalated, NoteKind::RolledBack]);
+    assert_eq!(
+        sim.notes(),
+        [NoteKind::Escalated, NoteKind::RolledBack, NoteKind::Held]
+    );
 }
 
 #[test]
@@ -764,13 +820,7 @@ fn a_round_that_only_looks_repairs_nothing() {
     sim.run_for(Duration::ZERO);
     sim.run_for(Duration::from_millis(1));
     let report = sim.rounds[0].outcomes[0].report.as_ref().expect("looked");
-    assert_eq!(
-        report.decision,
-        Decision::Held {
-            by: HeldBy::LookOnly,
-            until: None
-        }
-    );
+    assert_eq!(report.decision, Decision::Held(Hold::by(HeldBy::LookOnly)));
 }
 
 #[test]

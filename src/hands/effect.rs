@@ -70,6 +70,15 @@ impl Effect {
         }
     }
 
+    /// What it acts on, as others would name it too: nobody else acts on it until its attempt has ended. Checks that are
+    /// run have repairs, and claims, of their own.
+    pub fn claims(&self) -> Vec<String> {
+        match self {
+            Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
+            _ => vec![self.target()],
+        }
+    }
+
     /// The difference it makes to a file.
     pub fn diff(&self) -> Option<String> {
         match self {

@@ -97,9 +97,20 @@ pub struct RemediationOutline {
     pub fingerprint: String,
     pub verify: Verify,
     pub guard: Guard,
+    /// A person must approve every rung.
     pub approve: bool,
+    /// A proposal that nobody approved by then has expired.
+    #[serde(default = "an_hour")]
+    pub approve_within: Duration,
     pub rollback: bool,
     pub escalate: Vec<Name>,
+}
+
+/// How long a proposal waits if its rule does not say.
+pub const APPROVE_WITHIN: Duration = Duration::from_secs(3600);
+
+fn an_hour() -> Duration {
+    APPROVE_WITHIN
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

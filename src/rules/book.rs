@@ -22,6 +22,7 @@ pub struct Book {
     pub outline: Arc<Outline>,
     pub checks: BTreeMap<Name, Arc<Check>>,
     pub investigations: BTreeMap<Name, Arc<Investigation>>,
+    pub notifiers: BTreeMap<Name, Arc<Notifier>>,
     /// `vars:` of all files with `--set` applied.
     pub vars: Arc<Map<String, Value>>,
     pub tests: Vec<Arc<Test>>,
@@ -65,6 +66,15 @@ pub struct Investigation {
     pub cause: String,
     /// (check, the name under which the record knows it).
     pub checks: Vec<(Name, String)>,
+    pub journal: Option<String>,
+}
+
+/// Whom `escalate` may name.
+#[derive(Debug)]
+pub struct Notifier {
+    pub name: Name,
+    pub about: Option<String>,
+    /// The file to which every page is written as a line, relative to the root.
     pub journal: Option<String>,
 }
 

@@ -30,8 +30,20 @@ pub struct RuleFile {
     pub checks: Option<Part<Vec<CheckRule>>>,
     /// Root-cause sessions: sets of checks run together.
     pub investigations: Option<Part<Vec<InvestigationRule>>>,
+    /// Who is told, by name: `escalate` of a remediation names them.
+    pub notifiers: Option<Part<BTreeMap<String, NotifierRule>>>,
     /// Tests of the rules, run by `homeostat test`.
     pub tests: Option<Part<Vec<TestForm>>>,
+}
+
+/// A channel by which people are told.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifierRule {
+    /// Who that is, in a sentence.
+    pub about: Option<String>,
+    /// The file to which every page is written as one line of JSON, below `data`, `state` or `logs`.
+    pub journal: Option<Text>,
 }
 
 /// What checks have in common.
@@ -59,6 +71,8 @@ pub struct DefaultRemediationRule {
     pub guard: Option<Part<GuardRule>>,
     pub rollback: Option<bool>,
     pub approve: Option<bool>,
+    pub approve_within: Option<Span>,
+    pub escalate: Option<Vec<Text>>,
 }
 
 /// One named thing to watch.
@@ -198,7 +212,12 @@ pub struct RemediationRule {
     pub guard: Option<Part<GuardRule>>,
     /// Undo what can be undone when verification fails (false).
     pub rollback: Option<bool>,
+    /// A person must approve every rung first: `homeostat approve` (false).
     pub approve: Option<bool>,
+    /// What nobody approves in time has expired (1h).
+    pub approve_within: Option<Span>,
+    /// Notifiers to page when the ladder is exhausted, the breaker opens or a guard holds a critical check.
+    pub escalate: Option<Vec<Text>>,
 }
 
 /// Looking again after a rung: only that proves a repair.

@@ -34,6 +34,7 @@ pub fn check(
     };
     let known = linker.names(units);
     linker.references(units, &known);
+    linker.notifiers(units);
     linker.cycles(units);
     linker.files(units, sources);
     linker.never_looked_at(units);
@@ -103,6 +104,43 @@ impl Linker<'_> {
                 }
             };
             self.say(Severity::Error, mistake, reference.rule.as_deref());
+        }
+    }
+
+    fn notifiers(&mut self, units: &[Arc<Unit>]) {
+        let mut known: BTreeMap<&str, &Text> = BTreeMap::new();
+        for (name, _) in units.iter().flat_map(|unit| &unit.notifiers) {
+            if let Some(first) = known.insert(name.as_str(), name) {
+                let mistake = Mistake::new(
+                    "duplicate-name",
+                    format!("`{name}` is the name of another notifier"),
+                    name.place(),
+                )
+                .help(format!("the first one stands at {}", first.place()));
+                self.say(Severity::Error, mistake, None);
+            }
+        }
+        // A file that could not be read may hold the one that is named.
+        if units
+            .iter()
+            .any(|unit| unit.names.iter().any(|name| name.guessed))
+        {
+            return;
+        }
+        for (to, rule) in units.iter().flat_map(|unit| &unit.escalations) {
+            if known.contains_key(to.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unknown-notifier",
+                format!("there is no notifier `{to}`"),
+                to.place(),
+            );
+            let help = match known.is_empty() {
+                true => format!("write `notifiers: {{ {to}: {{ journal: logs/pages.jsonl }} }}`"),
+                false => names::suggest(to.as_str(), known.keys().copied()),
+            };
+            self.say(Severity::Error, mistake.help(help), rule.as_deref());
         }
     }
 

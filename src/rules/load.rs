@@ -382,6 +382,11 @@ fn bind(
         investigations: investigations()
             .map(|(investigation, _)| (investigation.name.clone(), investigation.clone()))
             .collect(),
+        notifiers: units
+            .iter()
+            .flat_map(|unit| &unit.notifiers)
+            .map(|(_, notifier)| (notifier.name.clone(), notifier.clone()))
+            .collect(),
         vars: Arc::new(vars),
         tests: units
             .iter()

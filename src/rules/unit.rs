@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    book::{Check, Investigation, Test},
+    book::{Check, Investigation, Notifier, Test},
     complaint::{Complaint, Severity},
 };
 use crate::model::{
@@ -20,6 +20,9 @@ pub struct Unit {
     pub investigations: Vec<(Arc<Investigation>, Arc<InvestigationOutline>)>,
     pub tests: Vec<Arc<Test>>,
     pub references: Vec<Reference>,
+    pub notifiers: Vec<(Text, Arc<Notifier>)>,
+    /// Notifiers that a rule names, with its name.
+    pub escalations: Vec<(Text, Option<String>)>,
     pub writes: Vec<Write>,
     pub own_files: Vec<OwnFile>,
     pub bodies: Vec<Body>,

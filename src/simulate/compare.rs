@@ -451,7 +451,7 @@ fn proven(end: End) -> Option<bool> {
     match end {
         End::Verified => Some(true),
         End::Failed | End::Superseded | End::Interrupted => Some(false),
-        End::Withheld | End::Would => None,
+        End::Withheld | End::Would | End::Denied | End::Expired | End::Withdrawn => None,
     }
 }
 

@@ -52,7 +52,11 @@ impl Seen {
     pub fn row(&mut self, row: &Row) {
         match row {
             Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => self.attempt(attempt),
-            Row::Note { check, kind, .. } => self.notes.push((check.clone(), *kind)),
+            Row::Note {
+                check: Some(check),
+                kind,
+                ..
+            } => self.notes.push((check.clone(), *kind)),
             _ => {}
         }
     }

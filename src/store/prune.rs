@@ -109,6 +109,8 @@ fn forget_history(
         .execute("DELETE FROM entry WHERE at < ?1", [edge])
         .map_err(StoreError::sqlite(doing))?;
     ledger::add_past(conn, &past)?;
+    conn.execute("DELETE FROM page WHERE at < ?1", [before.0])
+        .map_err(StoreError::sqlite(doing))?;
     pruned.standings = forget_standings(conn, before).map_err(StoreError::sqlite(doing))?;
     pruned.more |= old.len() == ROWS || edge < last.0;
     Ok(())

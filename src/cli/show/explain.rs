@@ -247,7 +247,8 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
     let mut below = Vec::new();
     if let Some(by) = word(told, "held_by") {
         let until = moment(told.get("until"));
-        below.push(Branch::leaf(held(&by, until, now, style)));
+        let why = word(told, "why");
+        below.push(Branch::leaf(held(&by, until, why.as_deref(), now, style)));
     }
     let open = told.get("attempt").and_then(Value::as_u64);
     if let Some(attempt) = open {
@@ -256,7 +257,10 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
         below.push(Branch::leaf(style.paint(Tone::Place, &said)));
     }
     below.extend(spent(&budget, guard.as_ref(), now, style));
-    if let Some(guard) = guard.as_ref().filter(|_| open.is_none()) {
+    // What holds it by other things than its own past is told above, and nobody knows for how long.
+    let elsewhere = ["silence", "storm", "dependency", "settling", "approval"];
+    let elsewhere = word(told, "held_by").is_some_and(|by| elsewhere.contains(&by.as_str()));
+    if let Some(guard) = guard.as_ref().filter(|_| open.is_none() && !elsewhere) {
         let next = next_possible(&budget, guard, pause.as_ref(), now);
         below.push(Branch::leaf(match next {
             Some(at) if at <= now => "a repair may start now".to_owned(),
@@ -312,13 +316,17 @@ fn next_possible(
             guard,
             budget,
             pause,
+            silence: None,
+            storm: None,
+            dependency: None,
+            stirred: None,
             in_flight: false,
             rung: budget.rung,
             jumped: None,
         });
         match ruling {
             Ruling::Go { .. } => return Some(at),
-            Ruling::Held { until, .. } => at = until.filter(|until| *until > at)?,
+            Ruling::Held(hold) => at = hold.until.filter(|until| *until > at)?,
         }
     }
     None
@@ -348,7 +356,8 @@ mod tests {
             begun: vec![Moment(NOW.0 - 900_000), Moment(NOW.0 - 60_000)],
             rested: Some(Moment(NOW.0 - 60_000)),
             unverified: 1,
-            failed: Some(Moment(NOW.0 - 60_000)),
+            tries: 1,
+            tried: Some(Moment(NOW.0 - 60_000)),
             ..Budget::default()
         };
         json!({

@@ -128,6 +128,12 @@ fn parts(
                     looks: true,
                     rule: Some(name.to_string()),
                 }));
+            unit.escalations.extend(
+                remedy
+                    .escalate
+                    .into_iter()
+                    .map(|to| (to, Some(name.to_string()))),
+            );
             unit.bodies
                 .extend(remedy.found.bodies.into_iter().map(|from| Body {
                     from,

@@ -33,6 +33,9 @@ pub struct Defaults {
     pub verify: VerifyRule,
     pub guard: GuardRule,
     pub rollback: Option<bool>,
+    pub approve: Option<bool>,
+    pub approve_within: Option<std::time::Duration>,
+    pub escalate: Option<Vec<Text>>,
 }
 
 impl Defaults {
@@ -65,9 +68,13 @@ impl Defaults {
             ..Defaults::default()
         };
         if let Some(node) = part("remediation", rule.remediation.is_some()) {
-            let node = &*reading::without_later(node, &remediation::LATER, mistakes);
             let rule: DefaultRemediationRule = reading::read(node, mistakes);
-            remediation::refuse_approval(node, rule.approve, mistakes);
+            defaults.approve = rule.approve;
+            defaults.approve_within =
+                remediation::approve_within(node, rule.approve_within, mistakes);
+            defaults.escalate = rule
+                .escalate
+                .map(|names| reading::check_names(names, mistakes));
             defaults.when = rule.when;
             defaults.rollback = rule.rollback;
             if let Some(node) = node.get("verify").filter(|_| rule.verify.is_some()) {

@@ -6,6 +6,7 @@ mod defaults;
 mod investigation;
 mod judging;
 mod known;
+mod notifier;
 mod remediation;
 mod steps;
 mod trigger;
@@ -31,7 +32,7 @@ use crate::{
 use defaults::Defaults;
 
 /// Parts of a rule file that later versions know.
-const LATER: [&str; 2] = ["calendars", "notifiers"];
+const LATER: [&str; 1] = ["calendars"];
 
 /// What compiling needs besides the file: the same for all files of a directory.
 pub struct Compiler<'a> {
@@ -75,6 +76,8 @@ impl<'a> Compiler<'a> {
         let node = reading::without_later(node, &LATER, &mut notes.mistakes);
         let _: RuleFile = reading::read(&node, &mut notes.mistakes);
         let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit.references);
+        let told = defaults.escalate.iter().flatten().cloned();
+        unit.escalations.extend(told.map(|to| (to, None)));
         let mut list = |key: &str| match node.get(key) {
             Some(node) if !matches!(node.tree, Tree::Null) => {
                 reading::items(node, &mut notes.mistakes)
@@ -84,6 +87,12 @@ impl<'a> Compiler<'a> {
         let (checks, investigations, tests) =
             (list("checks"), list("investigations"), list("tests"));
         unit.complaints.extend(notes.complain(None, source));
+        if let Some(node) = node
+            .get("notifiers")
+            .filter(|node| !matches!(node.tree, Tree::Null))
+        {
+            notifier::compile(node, &mut unit, source);
+        }
         for node in checks {
             check::compile(self, node, &defaults, &mut unit, source);
         }

@@ -42,6 +42,12 @@ pub const ALL: &[Explanation] = &[
         good: "trigger: { every: 5m }",
     },
     Explanation {
+        code: "unknown-notifier",
+        text: "`escalate` names who is told; `notifiers` of any rule file says how. A slip here would leave people asleep.",
+        bad: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [opps]",
+        good: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [ops]",
+    },
+    Explanation {
         code: "unknown-kind",
         text: "There is no probe or step of this kind.",
         bad: "remediation: [ { delete_file: { file: data/x.json } } ]",
