@@ -6,6 +6,7 @@
 //! | file | is |
 //! |---|---|
 //! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`] | the kinds |
+//! | [`plugin`] | what a monitoring plugin says |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
@@ -19,6 +20,7 @@ pub mod file;
 pub mod json;
 pub mod jsonl;
 mod path;
+pub mod plugin;
 mod search;
 pub mod status;
 mod strict_json;
