@@ -141,34 +141,27 @@ fn label(data: &str) -> Option<(String, &str)> {
 fn item(label: String, body: &str) -> Option<(Item, usize)> {
     let mut fields = body.split(';');
     let (value, unit) = value(fields.next()?)?;
-    let mut skipped = 0;
-    let mut field = |fields: &mut std::str::Split<'_, char>| {
-        let text = fields.next().unwrap_or_default();
-        // the unit is written once, but some plugins repeat it
-        text.strip_suffix(unit).unwrap_or(text).to_owned()
-    };
-    let (warn, crit) = (field(&mut fields), field(&mut fields));
-    let (min, max) = (field(&mut fields), field(&mut fields));
-    let mut understood = |known: bool| skipped += usize::from(!known);
-    let mut ranges = [warn, crit].map(|text| {
-        let found = range(&text);
-        understood(text.is_empty() || found.is_some());
-        found
-    });
-    let mut ends = [min, max].map(|text| {
-        let found = exactly(&text);
-        understood(text.is_empty() || found.is_some());
-        found
-    });
-    understood(fields.all(str::is_empty));
+    // the unit is written once, but some plugins repeat it
+    let mut rest = fields.map(|text| text.strip_suffix(unit).unwrap_or(text));
+    let mut next = || rest.next().unwrap_or_default();
+    let texts = [next(), next(), next(), next()];
+    let [warn, crit, min, max] = texts;
+    let (warn, crit) = (range(warn), range(crit));
+    let (min, max) = (exactly(min), exactly(max));
+    let known = [warn.is_some(), crit.is_some(), min.is_some(), max.is_some()];
+    let unknown = texts
+        .iter()
+        .zip(known)
+        .filter(|(text, known)| !text.is_empty() && !known);
+    let skipped = unknown.count() + usize::from(!rest.all(str::is_empty));
     let item = Item {
         label,
         value,
         unit: unit.to_owned(),
-        warn: ranges[0].take(),
-        crit: ranges[1].take(),
-        min: ends[0].take(),
-        max: ends[1].take(),
+        warn,
+        crit,
+        min,
+        max,
     };
     Some((item, skipped))
 }
