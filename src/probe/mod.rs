@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`], [`host`] | the kinds |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
@@ -22,6 +22,7 @@ mod apart;
 mod backward;
 pub mod command;
 pub mod file;
+pub mod host;
 pub mod json;
 pub mod jsonl;
 mod path;
@@ -143,6 +144,7 @@ pub static KINDS: &[&Kind] = &[
     &command::KIND,
     &status::KIND,
     &process::KIND,
+    &host::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
