@@ -14,9 +14,9 @@ use serde_json::Value;
 use super::{
     Eyes, Kind, Probe, ProbeError, Workshop,
     apart::Apart,
-    path::{Filled, whole},
+    path::Filled,
     pattern::Pattern,
-    processes::{Proc, Process, TICKS, Who, pid_in},
+    processes::{Proc, Process, TICKS, Who, pid_file},
     usage::Usage,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         node::{Node, decode},
         text::{Mistake, Text},
     },
-    permission::{Permission, settings::Size},
+    permission::Permission,
 };
 
 pub static KIND: Kind = Kind {
@@ -80,7 +80,6 @@ struct Rule {
 }
 
 const MOST_PIDS: usize = 1000;
-const MOST_PID_FILE: Size = Size(64 << 10);
 const MIB: f64 = (1 << 20) as f64;
 
 struct ProcessProbe {
@@ -239,14 +238,20 @@ impl Search {
             reason: None,
         };
         match (&self.pid_file, &self.who) {
-            (Some(file), _) => match self.by_file(file, &mut seen.stale)? {
-                Ok(process) => seen.processes.push(process),
-                Err(reason) => seen.reason = Some(reason),
-            },
+            (Some(file), who) => {
+                let body = pid_file(&self.permission, file)?;
+                match self.proc.named_by(file, body.as_deref(), who.as_ref()) {
+                    Ok(process) => seen.processes.push(process),
+                    Err(stale) => {
+                        seen.stale = stale.is_there;
+                        seen.reason = Some(stale.why);
+                    }
+                }
+            }
             (None, Some(who)) => {
                 seen.processes = self.proc.find(who).map_err(failed)?;
                 if seen.processes.is_empty() {
-                    seen.reason = Some(format!("no process {}", told(who)));
+                    seen.reason = Some(format!("no process {who}"));
                 }
             }
             (None, None) => {}
@@ -255,43 +260,6 @@ impl Search {
         let sizes = sizes.filter_map(|process| self.proc.resident(process.pid));
         seen.resident = sizes.sum();
         Ok(seen)
-    }
-
-    /// The process that a pid file names, or why there is none.
-    fn by_file(&self, file: &str, stale: &mut bool) -> Result<Result<Process, String>, ProbeError> {
-        let Some(mut opened) = self.permission.read(file)? else {
-            return Ok(Err(format!("{file} is not there")));
-        };
-        let body = whole(file, &mut opened, MOST_PID_FILE)?;
-        let found = match pid_in(&body) {
-            None => Err(format!("{file} holds no process number")),
-            Some(pid) => match self.proc.one(pid) {
-                None => Err(format!("{file} names {pid}, which is gone")),
-                Some(process) if process.is_dead => {
-                    Err(format!("{file} names {pid}, which has ended (a zombie)"))
-                }
-                Some(process) => match &self.who {
-                    Some(who) if !self.proc.is(&process, who) => {
-                        let name = &process.name;
-                        let is = told(who);
-                        Err(format!(
-                            "{file} names {pid}, which is {name:?} and not one that {is}"
-                        ))
-                    }
-                    _ => Ok(process),
-                },
-            },
-        };
-        *stale = found.is_err();
-        Ok(found)
-    }
-}
-
-/// The rest of a sentence about a process.
-fn told(who: &Who) -> String {
-    match who {
-        Who::Name(name) => format!("is named {name}"),
-        Who::Line(pattern) => format!("has a command line like {pattern}"),
     }
 }
 

@@ -8,12 +8,15 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fmt, fs,
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use regex::Regex;
+
+use crate::permission::{Denied, Permission};
 
 /// Ticks of the boot clock a second.
 pub const TICKS: f64 = 100.0;
@@ -21,8 +24,8 @@ pub const TICKS: f64 = 100.0;
 const KERNEL: u64 = 0x0020_0000;
 /// The kernel keeps so many bytes of a name.
 const MOST_NAME: usize = 15;
-/// Bytes read of a pid file: whoever writes more into it means no number.
-const MOST_PID_FILE: usize = 4096;
+/// Bytes read of a pid file: whoever writes more on its first line means no number.
+const MOST_PID_FILE: u64 = 4096;
 
 /// One process at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,24 @@ pub enum Who {
     Name(String),
     /// By a pattern somewhere in the command line, its words joined by spaces.
     Line(Regex),
+}
+
+/// The rest of a sentence about a process.
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Name(name) => write!(f, "is named {name}"),
+            Who::Line(pattern) => write!(f, "has a command line like {pattern}"),
+        }
+    }
+}
+
+/// Why a pid file gives no process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    pub why: String,
+    /// The file is there, and what it says is wrong.
+    pub is_there: bool,
 }
 
 /// Where processes are looked up.
@@ -144,6 +165,58 @@ impl Proc {
         Ok(found)
     }
 
+    /// The process that a pid file with this body (`None`: there is no such file) names, if it is alive and the one meant.
+    pub fn named_by(
+        &self,
+        file: &str,
+        body: Option<&[u8]>,
+        who: Option<&Who>,
+    ) -> Result<Process, Stale> {
+        let stale = |why: String| Stale {
+            why: format!("{file} {why}"),
+            is_there: body.is_some(),
+        };
+        let body = body.ok_or_else(|| stale("is not there".to_owned()))?;
+        let pid = pid_in(body).ok_or_else(|| stale("holds no process number".to_owned()))?;
+        let Some(process) = self.one(pid) else {
+            return Err(stale(format!("names {pid}, which is gone")));
+        };
+        if process.is_dead {
+            return Err(stale(format!("names {pid}, which has ended (a zombie)")));
+        }
+        match who {
+            Some(who) if !self.is(&process, who) => Err(stale(format!(
+                "names {pid}, which is {:?} and not one that {who}",
+                process.name
+            ))),
+            _ => Ok(process),
+        }
+    }
+
+    /// The engine, or what it was started by.
+    pub fn is_above(&self, pid: i32) -> bool {
+        self.line_of(self.own).contains(&pid)
+    }
+
+    /// What the engine started, or what that started.
+    pub fn is_below(&self, pid: i32) -> bool {
+        self.line_of(pid).contains(&self.own)
+    }
+
+    /// A process and its parents, up to the first one.
+    fn line_of(&self, pid: i32) -> Vec<i32> {
+        let mut line = vec![pid];
+        let mut at = pid;
+        while let Some(process) = self.one(at)
+            && process.parent > 0
+            && !line.contains(&process.parent)
+        {
+            at = process.parent;
+            line.push(at);
+        }
+        line
+    }
+
     /// Whether this process is meant, by its name or its command line.
     pub fn is(&self, process: &Process, who: &Who) -> bool {
         match who {
@@ -226,9 +299,25 @@ fn parse(pid: i32, text: &str) -> Option<Process> {
     })
 }
 
+/// What stands in a pid file; `None` if there is none.
+pub fn pid_file(permission: &Permission, file: &str) -> Result<Option<Vec<u8>>, Denied> {
+    let Some(opened) = permission.read(file)? else {
+        return Ok(None);
+    };
+    let mut body = Vec::new();
+    opened
+        .file
+        .take(MOST_PID_FILE)
+        .read_to_end(&mut body)
+        .map_err(|source| Denied::Io {
+            path: file.to_owned(),
+            source,
+        })?;
+    Ok(Some(body))
+}
+
 /// The number in a pid file: alone on its first line, above 0.
 pub fn pid_in(body: &[u8]) -> Option<i32> {
-    let body = body.get(..MOST_PID_FILE).unwrap_or(body);
     let line = body.split(|byte| *byte == b'\n').next()?.trim_ascii();
     if line.is_empty() || !line.iter().all(u8::is_ascii_digit) {
         return None;
