@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use super::image::{Image, Seen};
+pub use super::signal_process::{Signal, Target};
 use super::{HandsError, command_line, diff};
 use crate::model::step::{Outcome, Receipt};
 
@@ -36,6 +37,15 @@ pub enum Effect {
     },
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
+    /// Signals these processes, if they are still the ones that were looked at.
+    Signal {
+        signal: Signal,
+        /// Who is meant, as the rule says it.
+        who: String,
+        targets: Vec<Target>,
+        /// How long to wait for their end.
+        within: Option<Duration>,
+    },
 }
 
 /// What a written file shall have beside its body. Where nothing is said, a replaced file keeps what it had, and a new
@@ -57,16 +67,18 @@ impl Effect {
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
+            Effect::Signal { .. } => super::signal_process::KIND.name,
         }
     }
 
-    /// The file, command line or check names it is about.
+    /// The file, command line, check names or process it is about.
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
             Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
             Effect::RunChecks { checks } => checks.join(", "),
+            Effect::Signal { who, .. } => who.clone(),
         }
     }
 
@@ -119,6 +131,13 @@ impl Effect {
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
+            Effect::Signal {
+                signal, targets, ..
+            } => {
+                let each: Vec<String> = targets.iter().map(Target::told).collect();
+                let what = format!("{} to {}", signal.word(), each.join(", "));
+                ("send", "sent", what)
+            }
             Effect::Nothing { why, .. } => ("do", "did", format!("nothing: {why}")),
         }
     }

@@ -3,6 +3,7 @@
 //! Permission is asked again at the act, and a target must still be as it was seen; otherwise nothing is done.
 
 mod replace;
+mod signal;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -61,6 +62,15 @@ impl Live {
             Effect::Run { argv, timeout } => {
                 let detail = self.run(argv, *timeout).await?;
                 Ok(done(effect, detail))
+            }
+            Effect::Signal {
+                signal,
+                targets,
+                within,
+                ..
+            } => {
+                let said = signal::send(&self.permission, *signal, targets, *within).await;
+                Ok(done(effect, said?))
             }
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;

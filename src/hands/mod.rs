@@ -15,6 +15,7 @@ pub mod restore_file;
 pub mod run_checks;
 pub mod run_command;
 pub mod set_json;
+pub mod signal_process;
 #[cfg(test)]
 mod testing;
 pub mod undo;
@@ -87,6 +88,7 @@ pub static KINDS: &[&Kind] = &[
     &remove_file::KIND,
     &run_command::KIND,
     &run_checks::KIND,
+    &signal_process::KIND,
 ];
 
 impl Kind {
@@ -126,6 +128,11 @@ pub fn prepare(step: &Step, eyes: &Eyes) -> Result<Effect, HandsError> {
     }
 }
 
+/// The effect of a step that rule tests answer for, since it would look for its target outside of their root.
+pub fn unlooked(step: &Step) -> Option<Result<Effect, HandsError>> {
+    (step.kind == signal_process::KIND.name).then(|| signal_process::unlooked(&step.args))
+}
+
 /// The receipt of a step that could not be prepared.
 pub fn refused(step: &Step, error: &HandsError) -> Receipt {
     Receipt {
@@ -138,7 +145,7 @@ pub fn refused(step: &Step, error: &HandsError) -> Receipt {
     }
 }
 
-/// What a step says it is about: its file, its command line or its checks.
+/// What a step says it is about: its file, its command line, its checks or its process.
 fn target(args: &Map<String, Value>) -> String {
     let texts = |key: &str| -> Vec<String> {
         let items = args.get(key).and_then(Value::as_array);
@@ -148,7 +155,12 @@ fn target(args: &Map<String, Value>) -> String {
     match args.get("file") {
         Some(file) => plain(file),
         None if args.contains_key("argv") => command_line(&texts("argv")),
-        None => texts("checks").join(", "),
+        None if args.contains_key("checks") => texts("checks").join(", "),
+        None => {
+            let whose = ["name", "cmdline", "pid_file"].iter();
+            let whose = whose.filter_map(|key| args.get(*key)).map(plain);
+            whose.collect::<Vec<_>>().join(" of ")
+        }
     }
 }
 

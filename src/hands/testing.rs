@@ -32,6 +32,8 @@ pub struct World {
     rules: PathBuf,
     pub now: Moment,
     pub runner: Arc<Asked>,
+    /// Command lines of processes that may be signalled.
+    pub signal: Vec<String>,
 }
 
 /// A runner that remembers what it was asked, and answers what it is told to.
@@ -68,6 +70,7 @@ impl World {
             outside,
             now: Moment(1_767_717_000_000),
             runner: Arc::default(),
+            signal: Vec::new(),
         }
     }
 
@@ -116,6 +119,7 @@ impl World {
                 run: ["/bin/echo *", "/bin/ls *", "/bin/sleep *", "/nowhere/tool"]
                     .map(str::to_owned)
                     .to_vec(),
+                signal: self.signal.clone(),
                 ..Allow::default()
             },
             ..Settings::default()

@@ -11,6 +11,7 @@
 //! | [`finding`] | which files match a pattern |
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
+//! | [`signalling`] | may this process be signalled |
 //! | [`exposed`] | could anybody rewrite the rules |
 
 pub mod exposed;
@@ -19,6 +20,7 @@ mod parents;
 pub mod reading;
 pub mod running;
 pub mod settings;
+mod signalling;
 pub mod writing;
 
 use std::{
@@ -83,6 +85,8 @@ pub struct Permission {
     parents: parents::Parents,
     /// Programs that may be started: `settings.allow.run`, read.
     runs: Vec<running::Allowed>,
+    /// Processes that may be signalled: `settings.allow.signal`, read.
+    signals: Vec<running::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
     pub(crate) reserved: Vec<String>,
 }
@@ -127,6 +131,12 @@ impl Permission {
             .iter()
             .map(|pattern| running::Allowed::parse(pattern).map_err(Denied::Forbidden))
             .collect::<Result<_, _>>()?;
+        let signals = settings
+            .allow
+            .signal
+            .iter()
+            .map(|pattern| running::Allowed::of_process(pattern).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
         if let Some(path) = settings.allow.read.iter().find(|path| !is_plain(path)) {
             return Err(Denied::forbidden(format!(
                 "allow.read: `{path}` is no absolute path without `..`"
@@ -139,6 +149,7 @@ impl Permission {
             settings,
             parents: parents::Parents::default(),
             runs,
+            signals,
             reserved: Vec::new(),
         })
     }

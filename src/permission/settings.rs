@@ -32,6 +32,8 @@ impl Default for Settings {
 pub struct Allow {
     /// `/absolute/program ARG …`; `*` stands for one argument.
     pub run: Vec<String>,
+    /// Command lines of processes that may be signalled, as in `run`: `/absolute/program ARG …`; `*` stands for one word.
+    pub signal: Vec<String>,
     /// `host:port` besides loopback.
     pub reach: Vec<String>,
     /// Absolute paths that probes may read besides the root; a directory allows everything below it.

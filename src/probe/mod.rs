@@ -5,20 +5,31 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`], [`host`] | the kinds |
+//! | [`plugin`] | what a monitoring plugin says |
+//! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
+//! | [`pattern`] | a regular expression of a rule |
+//! | [`apart`] | a look that may block, on a thread of its own |
+//! | [`usage`] | how much processor time was used since the look before |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
 //! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
 //! | [`window`] | the end of a JSON-lines log, kept up to date |
 //! | [`tails`] | the windows of a running engine |
 
+mod apart;
 mod backward;
 pub mod command;
 pub mod file;
+pub mod host;
 pub mod json;
 pub mod jsonl;
 mod path;
+mod pattern;
+pub mod plugin;
+pub mod process;
+pub mod processes;
 mod search;
 pub mod status;
 mod strict_json;
@@ -26,6 +37,7 @@ mod tails;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod usage;
 mod window;
 
 use std::{sync::Arc, time::Duration};
@@ -131,6 +143,8 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &process::KIND,
+    &host::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {

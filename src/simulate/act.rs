@@ -1,5 +1,5 @@
-//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands are
-//! answered by the test and `run_checks` is a round of the same core.
+//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands and signals
+//! are answered by the test and `run_checks` is a round of the same core.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -188,7 +188,8 @@ impl Driver<'_> {
     }
 
     fn one(&mut self, step: &Step, attempt: AttemptId, changed: &mut Vec<String>) -> Done<Tried> {
-        let effect = match hands::prepare(step, &self.hand_eyes()) {
+        let prepared = hands::unlooked(step);
+        let effect = match prepared.unwrap_or_else(|| hands::prepare(step, &self.hand_eyes())) {
             Ok(effect) => effect,
             Err(error) => {
                 let receipt = hands::refused(step, &error);
@@ -206,6 +207,11 @@ impl Driver<'_> {
         match &effect {
             Effect::Run { argv, .. } if !self.case.form.dry => {
                 let argv = argv.clone();
+                self.answer(&effect, argv, changed).map(Tried::Done)
+            }
+            Effect::Signal { signal, who, .. } if !self.case.form.dry => {
+                let kind = effect.kind().to_owned();
+                let argv = vec![kind, signal.word().to_owned(), who.clone()];
                 self.answer(&effect, argv, changed).map(Tried::Done)
             }
             Effect::RunChecks { checks } if !self.case.form.dry => {

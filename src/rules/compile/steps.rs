@@ -14,10 +14,9 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "move_file",
     "call_http",
-    "signal_process",
     "restart_unit",
     "raise_event",
     "notify",

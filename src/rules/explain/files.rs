@@ -42,6 +42,13 @@ pub const ALL: &[Explanation] = &[
         good: "remediation: [ { run_checks: [steady] } ]",
     },
     Explanation {
+        code: "forbidden-signal",
+        text: "The engine signals only processes whose command line `homeostat.yaml` at the root allows under `signal`; a rule \
+               cannot widen that.",
+        bad: "remediation: [ { signal_process: { name: bot, signal: HUP } } ]",
+        good: "remediation: [ { run_checks: [steady] } ]",
+    },
+    Explanation {
         code: "not-allowed",
         text: "Probes read below the root and what `homeostat.yaml` allows under `read`, and start only what it allows under \
                `run`.",
