@@ -1,7 +1,12 @@
 //! When to look: slots by arithmetic from a fixed origin, never by adding to the last finish.
 //!
 //! The slots of an interval are `phase + k × every` since the Unix epoch, so they are the same before and after a
-//! restart, a reload or a long look. What is due is computed; what was missed is counted, not replayed.
+//! restart, a reload or a long look. What is due is computed; what was missed is counted, not replayed. Slots of a cron
+//! expression are clock times ([`cron`]); a [`calendar`] says when there is anything to look at.
+
+pub mod calendar;
+pub mod cron;
+pub mod zone;
 
 use std::time::Duration;
 
