@@ -54,6 +54,11 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
             looked: standing.looked.map(Moment::seconds),
             looks: 0,
             held_by: standing.held_by.map(|by| by.word().to_owned()),
+            opens: standing
+                .outside
+                .as_ref()
+                .and_then(|outside| outside.opens)
+                .map(Moment::seconds),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm};
+use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm, hours::Outside};
 use crate::model::{
     Name,
     attempt::Row,
@@ -28,6 +28,13 @@ impl Core {
     }
 
     fn look(&mut self, name: &Name, wish: Wish, out: &mut Vec<Output>) {
+        match self.outside(name) {
+            Some(Outside::Closed { calendar, opens }) => {
+                return self.skip(name, &wish, calendar, opens, out);
+            }
+            Some(Outside::Unknown { why }) => return self.see_nothing(name, wish, why, out),
+            None => {}
+        }
         let Some(check) = self.checks.get_mut(name) else {
             return;
         };
@@ -58,6 +65,23 @@ impl Core {
         };
         self.flights.insert(ticket, flight);
         out.push(Output::Look(asked));
+    }
+
+    /// A look that shows why there is none.
+    fn see_nothing(&mut self, name: &Name, wish: Wish, why: String, out: &mut Vec<Output>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let Some(check) = self.checks.get_mut(name) else {
+            return;
+        };
+        check.flight = Some(ticket);
+        let flight = Flight {
+            check: name.clone(),
+            epoch: check.epoch,
+            wish,
+        };
+        self.flights.insert(ticket, flight);
+        self.looked(ticket, Arc::new(Verdict::unknown(why)), out);
     }
 
     /// No answer in time: UNKNOWN. The driver judges its own time-outs (`on_error`); this is for drivers that hang.
@@ -166,7 +190,8 @@ impl Core {
                     };
                     self.want(&name, wish, out);
                 }
-                Target::Investigation(name) if self.investigating(&name) => {}
+                Target::Investigation(name)
+                    if self.investigating(&name) || self.is_outside(&name) => {}
                 Target::Investigation(name) => {
                     let id = self.new_round();
                     self.investigate(id, name, None, super::round::PATIENCE, out);
@@ -207,6 +232,11 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     let patience = check.outline.patience;
     let standing = &mut check.standing;
     let first = standing.looked.is_none();
+    let shown = standing.status;
+    let reopened = standing.outside.take();
+    if let Some(outside) = &reopened {
+        standing.status = outside.stood;
+    }
     let same_as_last = standing.prior.status == Some(verdict.status);
     standing.looked = Some(now);
     standing.streak = if same_as_last {
@@ -220,13 +250,13 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     } else if counted == Status::Ok {
         standing.bad_since = None;
     }
-    let moved = first || counted != standing.status;
-    let mut persist = moved || patience.of > 1 || patience.recover > 1;
+    let moved = first || counted != shown;
+    let mut persist = moved || reopened.is_some() || patience.of > 1 || patience.recover > 1;
+    standing.status = counted;
     if moved {
         standing.since = now;
-        standing.status = counted;
     }
-    if counted == verdict.status {
+    if counted == verdict.status || reopened.is_some() {
         standing.message.clone_from(&verdict.message);
     }
     let kept = match verdict.status {

@@ -2,9 +2,11 @@
 //!
 //! [`Core::step`] is its only entry. Live, dry run, rule test, replay and restart are *drivers*: they perform outputs
 //! and return inputs, and differ in the hands and eyes they have. It owns the agenda (`agenda`), the standings
-//! (`looking`), the attempts (`repairing`), the rounds (`round`), and what a reload changes (`reload`).
+//! (`looking`), the attempts (`repairing`), the rounds (`round`), what calendars keep from happening (`hours`), and what a
+//! reload changes (`reload`).
 
 mod agenda;
+mod hours;
 mod looking;
 mod reload;
 mod repairing;
@@ -146,6 +148,8 @@ pub struct Core {
     rounds: BTreeMap<u64, round::Open>,
     /// What looks and events set off, by check, file and event name.
     wires: Wires,
+    /// The number under which the next slot of an investigation is planned; older alarms are void.
+    inquiries: BTreeMap<Name, u64>,
     pause: Option<Pause>,
     jumped: Option<Moment>,
     next_ticket: Ticket,
@@ -236,6 +240,7 @@ impl Core {
             flights: HashMap::new(),
             rounds: BTreeMap::new(),
             wires: Wires::default(),
+            inquiries: BTreeMap::new(),
             pause: saved.pause,
             jumped: None,
             next_ticket: 1,
@@ -379,7 +384,7 @@ impl Core {
             rung: self.next_rung(name, remediation),
             jumped: self.jumped,
         });
-        match ruling {
+        match self.hush(name, ruling) {
             crate::guard::Ruling::Held { by, until } => Some((by, until)),
             crate::guard::Ruling::Go { .. } => None,
         }

@@ -34,6 +34,13 @@ pub(super) struct Proof {
     verdict: Option<Arc<Verdict>>,
 }
 
+impl Proof {
+    /// Its looks are not taken, or not counted: it begins anew.
+    pub(super) fn broke_off(&mut self) {
+        self.waiting.clear();
+    }
+}
+
 impl Core {
     /// Decides whether this look begins a repair.
     pub(super) fn consider(
@@ -111,7 +118,7 @@ impl Core {
             .get(name)
             .is_some_and(|check| check.attempt.is_some());
         let budget = self.budgets.entry(name.clone()).or_default();
-        guard::decide(Request {
+        let ruling = guard::decide(Request {
             now: self.now,
             guard: &remediation.guard,
             budget,
@@ -119,7 +126,8 @@ impl Core {
             in_flight,
             rung,
             jumped: self.jumped,
-        })
+        });
+        self.hush(name, ruling)
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything an attempt freezes")]
@@ -167,6 +175,7 @@ impl Core {
             trial,
             round,
             withheld: None,
+            opens: None,
         };
         self.attempts.insert(id, attempt.clone());
         out.push(Output::PersistThenTell(Row::Intent { attempt, budget }, id));
@@ -303,6 +312,9 @@ impl Core {
             .cloned()
             .collect();
         waiting.insert(attempt.check.clone());
+        if self.waits_for_opening(id, &waiting, out) {
+            return;
+        }
         let poll = match self.proofs.get(&id) {
             Some(proof) => (proof.poll * 2).min(SLOWEST),
             None => QUICKEST,
@@ -379,6 +391,7 @@ impl Core {
             self.end(id, End::Verified, verdict, out);
         } else if self.now < until {
             let next = self.now.plus(proof.poll).min(until);
+            let next = self.closing(attempt).map_or(next, |at| at.min(next));
             self.agenda.add(next, Alarm::Wake(id));
         } else if matches!(attempt.phase, Phase::Interrupted { .. }) {
             self.give_up(id, End::Interrupted, verdict, out);
@@ -612,7 +625,7 @@ impl Core {
         }));
     }
 
-    fn write_attempt(&self, id: AttemptId, out: &mut Vec<Output>) {
+    pub(super) fn write_attempt(&self, id: AttemptId, out: &mut Vec<Output>) {
         if let Some(attempt) = self.attempts.get(&id) {
             out.push(Output::Persist(Row::Attempt {
                 attempt: attempt.clone(),

@@ -781,6 +781,11 @@ impl Driver {
                 looked: standing.looked.map(Moment::seconds),
                 looks: self.last.get(name).map_or(0, |(_, looks)| *looks),
                 held_by: standing.held_by.map(|by| by.word().to_owned()),
+                opens: standing
+                    .outside
+                    .as_ref()
+                    .and_then(|outside| outside.opens)
+                    .map(Moment::seconds),
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),

@@ -86,6 +86,9 @@ pub struct StandingAnswer {
     pub looked: Option<f64>,
     pub looks: u64,
     pub held_by: Option<String>,
+    /// When its calendar opens, while that is closed. Epoch seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<f64>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }

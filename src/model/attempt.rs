@@ -42,6 +42,9 @@ pub struct Attempt {
     /// What withheld it, when it ended so.
     #[serde(default)]
     pub withheld: Option<HeldBy>,
+    /// A check that is to prove it is outside its calendar until then: so long the clock of its verification stands.
+    #[serde(default)]
+    pub opens: Option<Moment>,
 }
 
 impl Attempt {

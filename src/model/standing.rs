@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{moment::Moment, status::Status, verdict::Latch};
+use super::{Name, moment::Moment, status::Status, verdict::Latch};
 
 /// What is remembered of a check. Survives reload and restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,20 @@ pub struct Standing {
     pub prior: Arc<Prior>,
     /// What held its remediation at the last look, if anything did.
     pub held_by: Option<HeldBy>,
+    /// Its calendar is closed: it is shown as OK and not looked at.
+    #[serde(default)]
+    pub outside: Option<Outside>,
+}
+
+/// A check outside its calendar. What stood when it closed is neither over nor told anew: the first look after the
+/// opening goes on from there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outside {
+    pub calendar: Name,
+    /// When it opens, if that is known.
+    pub opens: Option<Moment>,
+    /// The status that counted when it closed.
+    pub stood: Status,
 }
 
 impl Standing {
@@ -43,6 +57,7 @@ impl Standing {
             streak: 0,
             prior: Arc::new(Prior::default()),
             held_by: None,
+            outside: None,
         }
     }
 }
@@ -100,6 +115,8 @@ pub enum HeldBy {
     Silence,
     Dependency,
     Pause,
+    /// The calendar of `quiet` is open.
+    Quiet,
     Permission,
     Approval,
     Settling,
@@ -128,6 +145,7 @@ impl HeldBy {
             HeldBy::Silence => "silence",
             HeldBy::Dependency => "dependency",
             HeldBy::Pause => "pause",
+            HeldBy::Quiet => "quiet",
             HeldBy::Permission => "permission",
             HeldBy::Approval => "approval",
             HeldBy::Settling => "settling",

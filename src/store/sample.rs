@@ -35,6 +35,7 @@ pub(super) fn standing(status: Status, at: Moment) -> Standing {
         streak: 3,
         prior: Arc::default(),
         held_by: None,
+        outside: None,
     }
 }
 
@@ -82,6 +83,7 @@ pub(super) fn attempt(id: AttemptId, check: &str, begun: Moment) -> Attempt {
         trial: false,
         round: None,
         withheld: None,
+        opens: None,
     }
 }
 

@@ -117,6 +117,16 @@ impl Calendar {
         Some(self.clock(after, 0))
     }
 
+    /// What its data covers, in words.
+    pub fn reach(&self) -> String {
+        match (self.since, self.until) {
+            (None, None) => "its data covers all time".to_owned(),
+            (Some(since), None) => format!("its data begins on {since}"),
+            (None, Some(until)) => format!("its data ends on {until}"),
+            (Some(since), Some(until)) => format!("its data goes from {since} to {until}"),
+        }
+    }
+
     fn has_days(&self) -> bool {
         !self.days.is_empty() || self.weekly.iter().any(|sessions| !sessions.is_empty())
     }

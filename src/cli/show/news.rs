@@ -340,6 +340,7 @@ pub(crate) mod samples {
             trial: false,
             round: None,
             withheld: None,
+            opens: None,
         }
     }
 

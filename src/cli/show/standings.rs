@@ -47,6 +47,10 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let by = text::clean(by).replace('_', " ");
         said.push_str(&style.paint(Tone::Warning, &format!("  held by {by}")));
     }
+    if let Some(opens) = check.opens.map(Moment::from_seconds) {
+        let opens = style.zone.relative(opens, now);
+        said.push_str(&style.dim(&format!("  opens {opens}")));
+    }
     if let Some((attempt, phase)) = &check.attempt {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
         said.push_str(&style.paint(Tone::Place, &open));
@@ -111,6 +115,7 @@ pub(crate) mod samples {
             looked: Some(now - 3.0),
             looks: 9,
             held_by: None,
+            opens: None,
             attempt: None,
         };
         let mut lock = check(
