@@ -316,12 +316,12 @@ fn values() -> Vec<Fault> {
         check(
             "a cron expression with a slip",
             "bad-cron",
-            "trigger: { cron: §'61 * * * *' }",
+            "trigger: { cron: '§61 * * * *' }",
         ),
         check(
             "a day that no month has",
             "bad-cron",
-            "trigger: { cron: §'0 0 30 2 *' }",
+            "trigger: { cron: '§0 0 30 2 *' }",
         ),
         check(
             "an interval and clock times",
