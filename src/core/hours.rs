@@ -241,6 +241,7 @@ fn close(
     message: &str,
     now: Moment,
 ) -> (Option<Status>, bool) {
+    let told = std::mem::replace(&mut check.skipped, true);
     let standing = &mut check.standing;
     let shown = standing.status;
     let known = standing.outside.take();
@@ -249,7 +250,7 @@ fn close(
         opens,
         stood: known.as_ref().map_or(shown, |known| known.stood),
     };
-    let new = known.as_ref() != Some(&outside);
+    let new = !told || known.as_ref() != Some(&outside);
     standing.outside = Some(outside);
     standing.status = Status::Ok;
     standing.held_by = None;

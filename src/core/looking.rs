@@ -230,6 +230,7 @@ impl Core {
 /// worth writing down.
 fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     let patience = check.outline.patience;
+    check.skipped = false;
     let standing = &mut check.standing;
     let first = standing.looked.is_none();
     let shown = standing.status;

@@ -171,6 +171,8 @@ struct Check {
     /// Asked for while a look was under way: the next one starts when that ends.
     wanted: Option<Wish>,
     attempt: Option<AttemptId>,
+    /// That it is outside its calendar was told, by this core.
+    skipped: bool,
     /// The round for which a held rung waits, with its time.
     retry: Option<(Moment, Option<u64>)>,
 }

@@ -84,6 +84,7 @@ impl Core {
             standing,
             flight: None,
             wanted: None,
+            skipped: false,
             retry: None,
         };
         self.checks.insert(name.clone(), check);

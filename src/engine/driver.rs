@@ -821,6 +821,9 @@ impl Driver {
             "message": standing.map(|standing| standing.message.clone()),
             "since": standing.map(|standing| standing.since.seconds()),
             "looked": standing.and_then(|standing| standing.looked).map(Moment::seconds),
+            "opens": standing
+                .and_then(|standing| standing.outside.as_ref()?.opens)
+                .map(Moment::seconds),
             "verdict": last.map(|verdict| verdict.as_ref()),
             "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
                 // As the look saw it: `now` was another one then.

@@ -11,8 +11,8 @@ use crate::model::{
     moment::Moment,
 };
 
-/// How far ahead the days are searched for the next change; windows are found however far they are.
-const DAYS_AHEAD: u32 = 800;
+/// A week that changes nothing is like all that follow, but for days that differ. Sessions reach two days further.
+const WEEK: usize = 7 + 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -22,7 +22,7 @@ pub enum State {
     Unknown,
 }
 
-/// The state at an instant, and when it ends; `None` if it does not within two years.
+/// The state at an instant, and when it ends, if ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
     pub state: State,
@@ -65,9 +65,12 @@ impl Calendar {
         let mut far = self.fixed_bounds(now);
         far.sort();
         let mut until = None;
-        let days = if self.has_days() { DAYS_AHEAD } else { 0 };
         let start = day.checked_sub_days(Days::new(2)).unwrap_or(day);
-        for day in start.iter_days().take(days as usize + 3) {
+        let differing = self
+            .days
+            .range(start..)
+            .flat_map(|(day, _)| day.pred_opt().unwrap_or(*day).iter_days().take(3));
+        for day in start.iter_days().take(WEEK + 2).chain(differing) {
             let mut bounds: Vec<Moment> = self
                 .sessions(day)
                 .iter()
@@ -125,10 +128,6 @@ impl Calendar {
             (None, Some(until)) => format!("its data ends on {until}"),
             (Some(since), Some(until)) => format!("its data goes from {since} to {until}"),
         }
-    }
-
-    fn has_days(&self) -> bool {
-        !self.days.is_empty() || self.weekly.iter().any(|sessions| !sessions.is_empty())
     }
 
     fn sessions(&self, day: NaiveDate) -> &[Session] {
@@ -268,6 +267,25 @@ pub(crate) mod tests {
         assert_eq!(
             says(&days, "2026-03-29T00:30:00Z"),
             (Open, "2030-01-01T00:00".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_day_that_differs_is_found_however_far_it_is() {
+        let mut days = empty(Berlin);
+        days.days.insert(date("2031-05-01"), vec![REGULAR]);
+        assert_eq!(
+            says(&days, "2026-03-29T00:30:00Z"),
+            (Closed, "2031-05-01T07:30".to_owned())
+        );
+        days.weekly = std::array::from_fn(|_| vec![Session { from: 0, to: 1440 }]);
+        assert_eq!(
+            says(&days, "2026-03-29T00:30:00Z"),
+            (Open, "2031-04-30T22:00".to_owned())
+        );
+        assert_eq!(
+            says(&days, "2031-05-01T16:00:00Z"),
+            (Closed, "2031-05-01T22:00".to_owned())
         );
     }
 

@@ -90,6 +90,18 @@ fn outside_its_calendar_a_check_is_not_looked_at_and_at_the_opening_it_is_at_onc
     assert!(last.verdict.skipped && last.at == CLOSES && last.was == Some(Status::Critical));
     assert_eq!(sim.reports.len(), looks + 1, "told once, not at every slot");
 
+    // A restart in between tells it once more, to whoever was not there.
+    let mut again = Sim::new(
+        with(office(), vec![during("a", None)]),
+        sim.saved(),
+        minutes(40),
+        always(Status::Critical),
+    );
+    again.run_to(minutes(50));
+    assert_eq!((again.looks, again.reports.len()), (0, 1));
+    again.run_to(OPENS.plus(seconds(1)));
+    assert_eq!(again.core.standing("a").expect("there").bad_since, since);
+
     sim.run_to(OPENS.plus(Duration::from_millis(1)));
     assert_eq!(sim.looks, looks + 1);
     let standing = sim.core.standing("a").expect("there");

@@ -56,7 +56,7 @@ fn everything_there_is_can_be_written() {
             {"at": "10m", "cpu": {
                 "status": "ok", "seen": "warning", "before": "critical", "message": {"matches": "^l"},
                 "decision": "repaired", "held_by": null, "verified": null, "let": {"a": 1}, "facts": {"load": 1},
-                "kept": {"pct": 9}, "error": null, "no_data": false, "skipped": false, "notes": ["escalated"],
+                "kept": {"pct": 9}, "error": null, "no_data": false, "notes": ["escalated"],
                 "steps": ["set_json", {"kind": "run_command", "target": {"contains": "reset"}, "outcome": "done", "detail": "exit 0"}],
                 "acts": ["5m", {"at": "6m", "rung": 2, "steps": ["run_command"], "end": "verified"}]},
              "files": {"data/a.json": "absent", "data/b.json": {"has": {"a": 1}}, "data/c": "present", "data/e.json": "unchanged"},
