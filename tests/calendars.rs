@@ -6,8 +6,9 @@ mod common;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
-use common::Root;
+use common::{Root, SOON, until};
 use homeostat::{
+    engine::handle::News,
     model::{calendar::Calendar, moment::Moment},
     permission::{Permission, Settings},
     rules::{book::Book, ending, load, load::load_sources},
@@ -223,13 +224,13 @@ calendars:
   past:
     weekly: { Mon-Sun: '00:00-24:00' }
     until: 2020-12-31
-  never_again:
-    windows: [ { from: 2020-01-01, to: 2020-01-02 } ]
+  rarely:
+    windows: [ { from: 2020-01-01, to: 2020-01-02 }, { from: 2100-01-01, to: 2100-01-02 } ]
   always: { weekly: { Mon-Sun: '00:00-24:00' } }
 checks:
   - name: closed
     about: It is there, in its time.
-    trigger: { every: 1h, during: never_again }
+    trigger: { every: 1h, during: rarely }
     probe: { file: { file: data/x.json } }
     threshold: { critical: missing }
     message: x
@@ -269,7 +270,7 @@ fn the_program_skips_hushes_and_warns() {
     assert_eq!(closed["status"], "OK");
     assert_eq!(
         (&closed["message"], &closed["skipped"]),
-        (&"outside never_again".into(), &true.into())
+        (&"outside rarely".into(), &true.into())
     );
     assert_eq!(hushed["status"], "CRITICAL");
     assert_eq!(
@@ -280,6 +281,16 @@ fn the_program_skips_hushes_and_warns() {
         (&"held".into(), &"quiet".into())
     );
     assert!(!root.at("data/x.json").exists() && !root.at("data/y.json").exists());
+
+    let status = Command::new(env!("CARGO_BIN_EXE_homeostat"))
+        .current_dir(root.path())
+        .arg("status")
+        .output()
+        .expect("it ran");
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let line = status.lines().find(|line| line.contains(" closed "));
+    let line = line.unwrap_or_else(|| panic!("{status}"));
+    assert!(line.contains("outside rarely  opens 2100-01-01"), "{line}");
 
     // As of an instant at which it was open, it is looked at and would be repaired.
     let (code, then) = homeostat(root.path(), "dry-run closed --at 2020-01-02T12:00:00Z");
@@ -300,7 +311,7 @@ fn the_program_skips_hushes_and_warns() {
     );
     fs::write(
         root.at("rules/a.yaml"),
-        RULES.replace("during: never_again", "during: past"),
+        RULES.replace("during: rarely", "during: past"),
     )
     .expect("written");
     let (code, lint) = homeostat(root.path(), "lint");
@@ -320,6 +331,138 @@ fn the_program_skips_hushes_and_warns() {
     assert_eq!(checked["checks"][0]["status"], "UNKNOWN");
     let message = checked["checks"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("its data ends on 2020-12-31"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_engine_keeps_to_a_calendar_and_takes_up_a_changed_one() {
+    let root = Root::new();
+    let rules = |sessions: &str| {
+        format!(
+            "calendars:\n  it: {{ {sessions} }}\nchecks:\n  - name: a\n    about: It is there.\n    trigger: {{ every: 100ms, during: it }}\n    probe: {{ file: {{ file: data/x }} }}\n    threshold: {{ critical: missing }}\n    message: x\n    journal: logs/a.jsonl\n"
+        )
+    };
+    root.put(
+        "rules/a.yaml",
+        &rules("windows: [ { from: 2100-01-01, to: 2100-01-02 } ]"),
+    );
+    let live = root.start().await.expect("it starts");
+    let standing = async || {
+        let status = live.handle.status().await.ok()?;
+        status.checks.into_iter().next()
+    };
+    let skipped = until(SOON, "the check to be outside", async || {
+        standing().await.filter(|it| it.message == "outside it")
+    })
+    .await;
+    assert_eq!(skipped.status.to_string(), "OK");
+    assert_eq!(
+        (skipped.looked, skipped.opens),
+        (None, Some(4_102_444_800.0))
+    );
+
+    let mut news = live.handle.news();
+    root.put("rules/a.yaml", &rules("weekly: { Mon-Sun: '00:00-24:00' }"));
+    let bad = until(SOON, "a look at the opening", async || {
+        standing().await.filter(|it| it.looked.is_some())
+    })
+    .await;
+    assert_eq!(
+        (bad.status.to_string().as_str(), bad.opens),
+        ("CRITICAL", None)
+    );
+    let mut changes = None;
+    while let Ok(told) = news.try_recv() {
+        if let News::Reloaded { changes: told, .. } = &*told {
+            changes = Some(told.clone());
+        }
+    }
+    assert_eq!(
+        changes.as_deref(),
+        Some("+0 ~1 -0 checks"),
+        "its hours were changed"
+    );
+    root.put(
+        "rules/a.yaml",
+        &rules("windows: [ { from: 2100-01-01, to: 2100-01-02 } ]"),
+    );
+    until(SOON, "the check to be outside again", async || {
+        standing().await.filter(|it| it.message == "outside it")
+    })
+    .await;
+    live.handle.stop().await.expect("it stops");
+    let told = root.lines("logs/a.jsonl");
+    let outside = told.iter().filter(|line| line["message"] == "outside it");
+    assert_eq!(
+        outside.count(),
+        2,
+        "one line each time it closes, not one for every slot"
+    );
+}
+
+const PAGE: &str = "checks:
+  - name: a
+    about: It is there.
+    trigger: { cron: '0 12 * * *', during: desk, quiet: maintenance }
+    probe: { file: { file: data/x } }
+    threshold: { critical: missing }
+    message: x
+";
+
+#[test]
+fn the_calendars_of_the_documentation_mean_what_it_says() {
+    let page = fs::read_to_string("docs/rules.md").expect("the page is there");
+    let mut blocks = page
+        .split("```yaml\n")
+        .filter_map(|it| it.split("```").next());
+    let calendars = blocks
+        .find(|it| it.starts_with("calendars:"))
+        .expect("an example");
+    let text = format!("defaults: {{ timezone: Asia/Tokyo }}\n{calendars}{PAGE}");
+    let root = tempfile::tempdir().expect("a directory");
+    let permission = Permission::new(root.path(), Settings::default()).expect("a permission");
+    let sources = [("a.yaml".to_owned(), text.into_bytes().into())].into();
+    let loaded = load_sources(&sources, &Default::default(), &permission, &Engine::new());
+    let told: Vec<String> = loaded.complaints.iter().map(ToString::to_string).collect();
+    assert!(told.is_empty(), "{told:#?}");
+    let outline = loaded.book.expect("a book").outline.clone();
+    let says = |name: &str, at: &str| {
+        let hours = outline.calendars[name].hours(Moment::parse(at).expect("an instant"));
+        let until = hours.until.map(|it| it.iso()[..16].to_owned());
+        format!("{:?} {}", hours.state, until.unwrap_or_default())
+    };
+    assert_eq!(
+        says("desk", "2026-12-18T12:30:00-05:00"),
+        "Closed 2026-12-18T18:00",
+        "between two sessions"
+    );
+    assert_eq!(
+        says("desk", "2026-12-24T10:00:00-05:00"),
+        "Open 2026-12-24T17:00"
+    );
+    assert_eq!(
+        says("desk", "2026-12-24T13:00:00-05:00"),
+        "Closed 2026-12-28T14:00"
+    );
+    assert_eq!(says("desk", "2028-01-03T10:00:00-05:00"), "Unknown ");
+    assert_eq!(
+        says("maintenance", "2026-12-05T23:00:00-05:00"),
+        "Open 2026-12-06T07:00"
+    );
+    assert_eq!(
+        says("maintenance", "2026-12-31T00:00:00-05:00"),
+        "Open 2027-01-02T05:00",
+        "both days whole"
+    );
+    let cron = outline.checks["a"]
+        .trigger
+        .cron
+        .as_ref()
+        .expect("clock times");
+    assert_eq!(cron.zone.name(), "Asia/Tokyo", "the time zone of defaults");
+    assert_eq!(
+        outline.checks["a"].trigger.quiet.as_deref(),
+        Some("maintenance")
+    );
 }
 
 #[test]
