@@ -175,6 +175,29 @@ fn events_rounds_and_other_checks_do_not_look_either() {
 }
 
 #[test]
+fn a_look_under_way_when_it_closes_still_counts_and_then_it_is_outside() {
+    let mut a = during("a", None);
+    a.trigger.events = vec![EventTrigger::Event {
+        event: "x".to_owned(),
+    }];
+    let slow = |_: Moment, _: &str, _: &[Act]| Some((seconds(1), Status::Critical));
+    let mut sim = begin(with(office(), vec![a]), minutes(29), slow);
+    sim.run_to(Moment(CLOSES.0 - 500));
+    sim.input(Input::Event("x".to_owned()));
+    sim.run_to(CLOSES.plus(Duration::from_millis(499)));
+    assert_eq!(
+        sim.core.standing("a").expect("there").status,
+        Status::Critical
+    );
+    sim.run_to(minutes(31));
+    assert_eq!(
+        sim.core.standing("a").expect("there").message,
+        "outside office"
+    );
+    assert_eq!(sim.core.missed(), 0);
+}
+
+#[test]
 fn what_only_events_set_off_is_looked_at_when_it_opens() {
     let mut a = during("a", None);
     a.trigger.every = None;
@@ -457,7 +480,7 @@ fn an_investigation_by_clock_times_begins_inside_its_calendar_and_once() {
     // Changed and changed back: the alarms of before are void.
     sim.input(Input::Reload(book("*/20 * * * *")));
     sim.input(Input::Reload(book("*/15 * * * *")));
-    sim.run_to(minutes(76));
+    sim.run_to(minutes(81));
     assert_eq!(began(&sim), [15, 60, 75]);
     // By hand it begins at any time; the check is outside all the same.
     sim.run_to(minutes(130));
