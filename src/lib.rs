@@ -9,7 +9,7 @@
 //! | 0 | [`model`] | the words, as plain values |
 //! | 0 | [`clock`] | the only place that knows the time |
 //! | 1 | [`script`] | the one Rhai engine, made strict |
-//! | 1 | [`trigger`] | when to look: slots by arithmetic |
+//! | 1 | [`trigger`] | when to look: slots by arithmetic, clock times, calendars |
 //! | 1 | [`threshold`] | what is bad: from facts to a verdict |
 //! | 1 | [`remediation`] | what to wish for: from a ladder to steps |
 //! | 1 | [`guard`] | may I: cooldown, limit, breaker, pause |

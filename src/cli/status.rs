@@ -61,6 +61,11 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
             held_by: standing.held_by.map(|by| by.word().to_owned()),
             held_until: None,
             held_why: None,
+            opens: standing
+                .outside
+                .as_ref()
+                .and_then(|outside| outside.opens)
+                .map(Moment::seconds),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
         })
         .collect();

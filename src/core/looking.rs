@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm};
+use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm, hours::Outside};
 use crate::guard::Stirred;
 use crate::model::{
     Name,
@@ -29,6 +29,13 @@ impl Core {
     }
 
     fn look(&mut self, name: &Name, wish: Wish, out: &mut Vec<Output>) {
+        match self.outside(name) {
+            Some(Outside::Closed { calendar, opens }) => {
+                return self.skip(name, &wish, calendar, opens, out);
+            }
+            Some(Outside::Unknown { why }) => return self.see_nothing(name, wish, why, out),
+            None => {}
+        }
         let Some(check) = self.checks.get_mut(name) else {
             return;
         };
@@ -59,6 +66,23 @@ impl Core {
         };
         self.flights.insert(ticket, flight);
         out.push(Output::Look(asked));
+    }
+
+    /// A look that shows why there is none.
+    fn see_nothing(&mut self, name: &Name, wish: Wish, why: String, out: &mut Vec<Output>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let Some(check) = self.checks.get_mut(name) else {
+            return;
+        };
+        check.flight = Some(ticket);
+        let flight = Flight {
+            check: name.clone(),
+            epoch: check.epoch,
+            wish,
+        };
+        self.flights.insert(ticket, flight);
+        self.looked(ticket, Arc::new(Verdict::unknown(why)), out);
     }
 
     /// No answer in time: UNKNOWN. The driver judges its own time-outs (`on_error`); this is for drivers that hang.
@@ -182,7 +206,8 @@ impl Core {
                 }
                 // The traces of a repair that still settles are no news.
                 Target::Investigation(_) if stirred.is_some() => {}
-                Target::Investigation(name) if self.investigating(&name) => {}
+                Target::Investigation(name)
+                    if self.investigating(&name) || self.is_outside(&name) => {}
                 Target::Investigation(name) => {
                     let id = self.new_round();
                     self.investigate(id, name, None, super::round::PATIENCE, out);
@@ -266,7 +291,7 @@ impl Core {
         }
     }
 
-    /// Pages people, unless the check is silenced, or masked by one that it needs. Says whether it did.
+    /// Pages people, unless the check is silenced or quiet, or masked by one that it needs. Says whether it did.
     pub(super) fn page(
         &mut self,
         name: &Name,
@@ -274,7 +299,10 @@ impl Core {
         text: String,
         out: &mut Vec<Output>,
     ) -> bool {
-        if self.silence_of(name).is_some() || self.broken_dependency(name).is_some() {
+        if self.silence_of(name).is_some()
+            || self.broken_dependency(name).is_some()
+            || self.quiet(name, self.now).is_some()
+        {
             return false;
         }
         let to = self.told(name);
@@ -309,6 +337,7 @@ fn tells(by: HeldBy) -> bool {
         | HeldBy::NoTarget
         | HeldBy::TooMany => true,
         HeldBy::Backoff
+        | HeldBy::Quiet
         | HeldBy::Storm
         | HeldBy::Silence
         | HeldBy::Dependency
@@ -329,8 +358,14 @@ fn whole_seconds(span: std::time::Duration) -> String {
 /// worth writing down.
 fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     let patience = check.outline.patience;
+    check.skipped = false;
     let standing = &mut check.standing;
     let first = standing.looked.is_none();
+    let shown = standing.status;
+    let reopened = standing.outside.take();
+    if let Some(outside) = &reopened {
+        standing.status = outside.stood;
+    }
     let same_as_last = standing.prior.status == Some(verdict.status);
     standing.looked = Some(now);
     standing.streak = if same_as_last {
@@ -344,19 +379,19 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     } else if counted == Status::Ok {
         standing.bad_since = None;
     }
-    let moved = first || counted != standing.status;
     if counted == Status::Ok {
         standing.turned = None;
         standing.paged.clear();
-    } else if moved && !first && standing.status == Status::Ok && counted.is_bad() {
+    } else if !first && standing.status == Status::Ok && counted.is_bad() {
         standing.turned = Some(now);
     }
-    let mut persist = moved || patience.of > 1 || patience.recover > 1;
+    let moved = first || counted != shown;
+    let mut persist = moved || reopened.is_some() || patience.of > 1 || patience.recover > 1;
+    standing.status = counted;
     if moved {
         standing.since = now;
-        standing.status = counted;
     }
-    if counted == verdict.status {
+    if counted == verdict.status || reopened.is_some() {
         standing.message.clone_from(&verdict.message);
     }
     let kept = match verdict.status {

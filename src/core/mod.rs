@@ -3,11 +3,12 @@
 //! [`Core::step`] is its only entry. Live, dry run, rule test, replay and restart are *drivers*: they perform outputs
 //! and return inputs, and differ in the hands and eyes they have. It owns the agenda (`agenda`), the standings
 //! (`looking`), the attempts (`repairing`), proposals (`approval`), what is acted on (`claims`), storms (`storm`), the
-//! rounds (`round`), and what a reload changes (`reload`).
+//! rounds (`round`), what calendars keep from happening (`hours`), and what a reload changes (`reload`).
 
 mod agenda;
 mod approval;
 mod claims;
+mod hours;
 mod looking;
 mod reload;
 mod repairing;
@@ -183,6 +184,8 @@ pub struct Core {
     rounds: BTreeMap<u64, round::Open>,
     /// What looks and events set off, by check, file and event name.
     wires: Wires,
+    /// The number under which the next slot of an investigation is planned; older alarms are void.
+    inquiries: BTreeMap<Name, u64>,
     pause: Option<Pause>,
     silences: Vec<Silence>,
     storm: Option<Storm>,
@@ -211,6 +214,8 @@ struct Check {
     /// What holds its remediation, in full.
     hold: Option<Hold>,
     attempt: Option<AttemptId>,
+    /// That it is outside its calendar was told, by this core.
+    skipped: bool,
     /// The round for which a held rung waits, with its time.
     retry: Option<(Moment, Option<u64>)>,
 }
@@ -287,6 +292,7 @@ impl Core {
             flights: HashMap::new(),
             rounds: BTreeMap::new(),
             wires: Wires::default(),
+            inquiries: BTreeMap::new(),
             pause: saved.pause,
             silences: saved.silences,
             storm: None,

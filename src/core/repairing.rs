@@ -34,6 +34,13 @@ pub(super) struct Proof {
     verdict: Option<Arc<Verdict>>,
 }
 
+impl Proof {
+    /// Its looks are not taken, or not counted: it begins anew.
+    pub(super) fn broke_off(&mut self) {
+        self.waiting.clear();
+    }
+}
+
 impl Core {
     /// Decides whether this look begins a repair.
     pub(super) fn consider(
@@ -122,7 +129,7 @@ impl Core {
             .and_then(|check| self.attempts.get(&check.attempt?))
             .is_some_and(|attempt| !matches!(attempt.phase, Phase::Proposed { .. }));
         let fresh = Budget::default();
-        guard::decide(Request {
+        let ruling = guard::decide(Request {
             now: self.now,
             guard: &remediation.guard,
             budget: self.budgets.get(name).unwrap_or(&fresh),
@@ -134,7 +141,8 @@ impl Core {
             in_flight,
             rung,
             jumped: self.jumped,
-        })
+        });
+        self.hush(name, ruling)
     }
 
     /// An attempt that is intended and not begun.
@@ -173,6 +181,7 @@ impl Core {
             withheld: None,
             targets: Vec::new(),
             approved: None,
+            opens: None,
         };
         self.attempts.insert(id, attempt);
         id
@@ -363,6 +372,9 @@ impl Core {
             .cloned()
             .collect();
         waiting.insert(attempt.check.clone());
+        if self.waits_for_opening(id, &waiting, out) {
+            return;
+        }
         let poll = match self.proofs.get(&id) {
             Some(proof) => (proof.poll * 2).min(SLOWEST),
             None => QUICKEST,
@@ -439,6 +451,7 @@ impl Core {
             self.end(id, End::Verified, verdict, out);
         } else if self.now < until {
             let next = self.now.plus(proof.poll).min(until);
+            let next = self.closing(attempt).map_or(next, |at| at.min(next));
             self.agenda.add(next, Alarm::Wake(id));
         } else if matches!(attempt.phase, Phase::Interrupted { .. }) {
             self.give_up(id, End::Interrupted, verdict, out);

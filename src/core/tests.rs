@@ -1,6 +1,8 @@
 //! The core under a driver of its own, in virtual time: a world that answers looks and acts, a disk that may lose
 //! nothing, a crash at any point.
 
+mod hours;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -49,8 +51,7 @@ fn check(name: &str, remediation: Option<RemediationOutline>) -> CheckOutline {
         fingerprint: format!("{remediation:?}"),
         trigger: Trigger {
             every: Some(seconds(10)),
-            splay: false,
-            events: vec![],
+            ..Trigger::default()
         },
         deadline: seconds(2),
         patience: Patience::default(),
@@ -66,7 +67,7 @@ fn outline(generation: &str, checks: Vec<CheckOutline>) -> Arc<Outline> {
             .into_iter()
             .map(|check| (check.name.clone(), Arc::new(check)))
             .collect(),
-        investigations: BTreeMap::new(),
+        ..Outline::default()
     })
 }
 
@@ -938,7 +939,30 @@ fn books(variant: u8) -> Arc<Outline> {
     if variant == 2 {
         checks.pop();
     }
-    outline(&format!("g{variant}"), checks)
+    let mut book = Outline::clone(&outline(&format!("g{variant}"), checks));
+    if variant > 0 {
+        // Three minutes open and two closed, so that every history meets both.
+        let mut hours = hours::office();
+        let session = |from| crate::model::calendar::Session { from, to: from + 3 };
+        hours.weekly = std::array::from_fn(|_| (0..1440).step_by(5).map(session).collect());
+        book.calendars.insert("office".into(), Arc::new(hours));
+        let ruled = |name: &str| {
+            book.checks
+                .get(name)
+                .map(|check| CheckOutline::clone(check))
+        };
+        for (name, check) in [("a", ruled("a")), ("b", ruled("b"))] {
+            let Some(mut check) = check else { continue };
+            match (variant, name) {
+                (1, "a") | (2, _) => check.trigger.during = Some("office".into()),
+                (1, _) | (3, "a") => check.trigger.quiet = Some("office".into()),
+                _ => {}
+            }
+            check.fingerprint.push_str(&format!("{:?}", check.trigger));
+            book.checks.insert(name.into(), Arc::new(check));
+        }
+    }
+    Arc::new(book)
 }
 
 proptest! {

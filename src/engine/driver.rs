@@ -891,6 +891,11 @@ impl Driver {
                     .and_then(|hold| hold.until)
                     .map(Moment::seconds),
                 held_why: self.core.hold(name).and_then(|hold| hold.why.clone()),
+                opens: standing
+                    .outside
+                    .as_ref()
+                    .and_then(|outside| outside.opens)
+                    .map(Moment::seconds),
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
@@ -929,6 +934,9 @@ impl Driver {
             "message": standing.map(|standing| standing.message.clone()),
             "since": standing.map(|standing| standing.since.seconds()),
             "looked": standing.and_then(|standing| standing.looked).map(Moment::seconds),
+            "opens": standing
+                .and_then(|standing| standing.outside.as_ref()?.opens)
+                .map(Moment::seconds),
             "verdict": last.map(|verdict| verdict.as_ref()),
             "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
                 // As the look saw it: `now` was another one then.

@@ -117,6 +117,9 @@ pub struct StandingAnswer {
     pub held_until: Option<f64>,
     #[serde(default)]
     pub held_why: Option<String>,
+    /// When its calendar opens, while that is closed. Epoch seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<f64>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }

@@ -418,7 +418,11 @@ impl Loader {
             &mut self.cache,
         );
         match loaded.book {
-            Some(book) => Ok((book, loaded.complaints)),
+            Some(book) => {
+                let mut warnings = loaded.complaints;
+                warnings.extend(rules::ending::soon(&book, self.clock.now()));
+                Ok((book, warnings))
+            }
             None => Err(loaded.complaints),
         }
     }

@@ -48,6 +48,9 @@ pub struct Attempt {
     /// Who approved it, where a person must.
     #[serde(default)]
     pub approved: Option<Approved>,
+    /// A check that is to prove it is outside its calendar until then: so long the clock of its verification stands.
+    #[serde(default)]
+    pub opens: Option<Moment>,
 }
 
 /// A person said yes.

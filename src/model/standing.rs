@@ -33,6 +33,20 @@ pub struct Standing {
     /// Guards that people were paged about since the problem began.
     #[serde(default)]
     pub paged: BTreeSet<HeldBy>,
+    /// Its calendar is closed: it is shown as OK and not looked at.
+    #[serde(default)]
+    pub outside: Option<Outside>,
+}
+
+/// A check outside its calendar. What stood when it closed is neither over nor told anew: the first look after the
+/// opening goes on from there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outside {
+    pub calendar: Name,
+    /// When it opens, if that is known.
+    pub opens: Option<Moment>,
+    /// The status that counted when it closed.
+    pub stood: Status,
 }
 
 impl Standing {
@@ -51,6 +65,7 @@ impl Standing {
             held_by: None,
             turned: None,
             paged: BTreeSet::new(),
+            outside: None,
         }
     }
 }
@@ -178,6 +193,8 @@ pub enum HeldBy {
     Silence,
     Dependency,
     Pause,
+    /// The calendar of `quiet` is open.
+    Quiet,
     Permission,
     Approval,
     Settling,
@@ -206,6 +223,7 @@ impl HeldBy {
             HeldBy::Silence => "silence",
             HeldBy::Dependency => "dependency",
             HeldBy::Pause => "pause",
+            HeldBy::Quiet => "quiet",
             HeldBy::Permission => "permission",
             HeldBy::Approval => "approval",
             HeldBy::Settling => "settling",

@@ -26,6 +26,8 @@ pub struct Book {
     /// `vars:` of all files with `--set` applied.
     pub vars: Arc<Map<String, Value>>,
     pub tests: Vec<Arc<Test>>,
+    /// Where the name of each calendar stands.
+    pub calendars: BTreeMap<Name, Place>,
     /// (path relative to the rules directory, text) of every file the generation was made of, scripts and defaults included.
     pub sources: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Every file the book's checks write by themselves (`journal`, `publish`): no step may write them.

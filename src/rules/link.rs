@@ -35,6 +35,7 @@ pub fn check(
     let known = linker.names(units);
     linker.references(units, &known);
     linker.notifiers(units);
+    linker.calendars(units, &known);
     linker.cycles(units);
     linker.files(units, sources);
     linker.never_looked_at(units);
@@ -141,6 +142,40 @@ impl Linker<'_> {
                 false => names::suggest(to.as_str(), known.keys().copied()),
             };
             self.say(Severity::Error, mistake.help(help), rule.as_deref());
+        }
+    }
+
+    /// Names of calendars, and those who go by them.
+    fn calendars(&mut self, units: &[Arc<Unit>], rules: &Known<'_>) {
+        let mut known: BTreeMap<&str, &Text> = BTreeMap::new();
+        for (name, _) in units.iter().flat_map(|unit| &unit.calendars) {
+            let text = name.as_str();
+            let first = known.insert(text, name);
+            if first.is_none() && !rules.contains_key(text) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "duplicate-name",
+                format!("`{text}` is the name of something else"),
+                name.place(),
+            );
+            let mistake = match first {
+                Some(first) => mistake.help(format!("the first one stands at {}", first.place())),
+                None => mistake.help("a check or an investigation has it; choose another name"),
+            };
+            self.say(Severity::Error, mistake, None);
+        }
+        for (to, rule) in units.iter().flat_map(|unit| &unit.calendars_named) {
+            if known.contains_key(to.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unknown-calendar",
+                format!("there is no calendar `{to}`"),
+                to.place(),
+            )
+            .help(names::suggest(to.as_str(), known.keys().copied()));
+            self.say(Severity::Error, mistake, rule.as_deref());
         }
     }
 
@@ -298,10 +333,7 @@ impl Linker<'_> {
             .collect();
         for check in units.iter().flat_map(|unit| &unit.checks) {
             let trigger = &check.outline.trigger;
-            if trigger.every.is_some()
-                || !trigger.events.is_empty()
-                || looked.contains(&*check.name)
-            {
+            if !trigger.is_at_rest() || looked.contains(&*check.name) {
                 continue;
             }
             let mistake = Mistake::new(

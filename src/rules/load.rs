@@ -370,6 +370,12 @@ fn bind(
         investigations: investigations()
             .map(|(investigation, outline)| (investigation.name.clone(), outline.clone()))
             .collect(),
+        calendars: units
+            .iter()
+            .flat_map(|unit| &unit.calendars)
+            .filter_map(|(_, calendar)| calendar.as_ref())
+            .map(|calendar| (calendar.name.clone(), calendar.clone()))
+            .collect(),
     };
     let own_files = units.iter().flat_map(|unit| &unit.own_files);
     let mut reserved: Vec<String> = own_files.map(|file| file.path.clone()).collect();
@@ -388,6 +394,11 @@ fn bind(
             .map(|(_, notifier)| (notifier.name.clone(), notifier.clone()))
             .collect(),
         vars: Arc::new(vars),
+        calendars: units
+            .iter()
+            .flat_map(|unit| &unit.calendars)
+            .map(|(name, _)| (name.as_str().into(), name.place()))
+            .collect(),
         tests: units
             .iter()
             .flat_map(|unit| unit.tests.iter().cloned())

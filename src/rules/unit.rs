@@ -7,6 +7,7 @@ use super::{
     complaint::{Complaint, Severity},
 };
 use crate::model::{
+    calendar::Calendar,
     outline::InvestigationOutline,
     text::{Mistake, Place, Text},
 };
@@ -26,6 +27,10 @@ pub struct Unit {
     pub writes: Vec<Write>,
     pub own_files: Vec<OwnFile>,
     pub bodies: Vec<Body>,
+    /// By their names; `None` where the calendar has mistakes, so that those who name it are not blamed.
+    pub calendars: Vec<(Text, Option<Arc<Calendar>>)>,
+    /// (a calendar, the rule that names it).
+    pub calendars_named: Vec<(Text, Option<String>)>,
 }
 
 /// The name of a check or an investigation; also of one that has mistakes, so that those who refer to it are not

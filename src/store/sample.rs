@@ -37,6 +37,7 @@ pub(super) fn standing(status: Status, at: Moment) -> Standing {
         held_by: None,
         turned: None,
         paged: Default::default(),
+        outside: None,
     }
 }
 
@@ -87,6 +88,7 @@ pub(super) fn attempt(id: AttemptId, check: &str, begun: Moment) -> Attempt {
         withheld: None,
         targets: Vec::new(),
         approved: None,
+        opens: None,
     }
 }
 

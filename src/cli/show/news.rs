@@ -379,6 +379,7 @@ pub(crate) mod samples {
             withheld: None,
             targets: vec![],
             approved: None,
+            opens: None,
         }
     }
 

@@ -119,6 +119,10 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let said_of = held(by, until, check.held_why.as_deref(), now, style);
         said.push_str(&format!("  {said_of}"));
     }
+    if let Some(opens) = check.opens.map(Moment::from_seconds) {
+        let opens = style.zone.relative(opens, now);
+        said.push_str(&style.dim(&format!("  opens {opens}")));
+    }
     if let Some((attempt, phase)) = &check.attempt {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
         said.push_str(&style.paint(Tone::Place, &open));
@@ -185,6 +189,7 @@ pub(crate) mod samples {
             held_by: None,
             held_until: None,
             held_why: None,
+            opens: None,
             attempt: None,
         };
         let mut lock = check(

@@ -94,10 +94,14 @@ fn parts(
         .or(defaults.on_error)
         .unwrap_or_default();
     judged.judging.on_no_data = judging::on_no_data(rule.on_no_data.or(defaults.on_no_data));
+    let mut calendars = Vec::new();
     let trigger = match part("trigger", rule.trigger.is_some()) {
-        Some(node) => trigger::read(node, asks, mistakes),
+        Some(node) => trigger::read(node, defaults.zone, asks, &mut calendars, mistakes),
         None => defaults.trigger.clone().unwrap_or_default(),
     };
+    let rule_word = name.as_ref().map(Text::to_string);
+    unit.calendars_named
+        .extend(calendars.into_iter().map(|it| (it, rule_word.clone())));
     let timeout = judging::timeout(node, rule.timeout, mistakes)
         .or(defaults.timeout)
         .map_or(TIMEOUT, |span| span.0);

@@ -1,10 +1,12 @@
 //! `defaults:` of a file, read once for all of its checks.
 
+use chrono_tz::Tz;
+
 use super::{
     super::{
         format::{DefaultRemediationRule, DefaultsRule, GuardRule, VerifyRule},
         reading,
-        unit::{Notes, Reference},
+        unit::{Notes, Reference, Unit},
         values::{BadStatus, StatusWord},
     },
     judging, remediation, trigger,
@@ -23,6 +25,8 @@ use crate::{
 pub struct Defaults {
     pub node: Option<Node>,
     pub trigger: Option<Trigger>,
+    /// Of cron expressions and calendars that say none.
+    pub zone: Tz,
     pub timeout: Option<crate::model::span::Span>,
     pub tags: Option<Vec<String>>,
     pub needs: Vec<Text>,
@@ -39,11 +43,7 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    pub fn read(
-        node: Option<&Node>,
-        notes: &mut Notes,
-        references: &mut Vec<Reference>,
-    ) -> Defaults {
+    pub fn read(node: Option<&Node>, notes: &mut Notes, unit: &mut Unit) -> Defaults {
         let Some(node) = node.filter(|node| !matches!(node.tree, Tree::Null)) else {
             return Defaults::default();
         };
@@ -51,12 +51,20 @@ impl Defaults {
         let rule: DefaultsRule = reading::read(node, mistakes);
         let mut asks = Vec::new();
         let part = |key: &str, there: bool| node.get(key).filter(|_| there);
+        let zone = rule
+            .timezone
+            .and_then(|text| trigger::zone(&text, mistakes));
+        let zone = zone.unwrap_or_default();
+        let mut calendars = Vec::new();
         let trigger = part("trigger", rule.trigger.is_some())
-            .map(|node| trigger::read(node, &mut asks, mistakes));
+            .map(|node| trigger::read(node, zone, &mut asks, &mut calendars, mistakes));
+        unit.calendars_named
+            .extend(calendars.into_iter().map(|name| (name, None)));
         let needs = reading::check_names(rule.needs.unwrap_or_default(), mistakes);
         let mut defaults = Defaults {
             node: Some(node.clone()),
             trigger,
+            zone,
             timeout: judging::timeout(node, rule.timeout, mistakes),
             tags: rule.tags,
             on_error: part("on_error", rule.on_error.is_some())
@@ -93,8 +101,9 @@ impl Defaults {
                 rule: None,
             }
         };
-        references.extend(asks.into_iter().map(reference(false)));
-        references.extend(proves.map(reference(true)));
+        unit.references
+            .extend(asks.into_iter().map(reference(false)));
+        unit.references.extend(proves.map(reference(true)));
         defaults.needs = needs;
         defaults
     }

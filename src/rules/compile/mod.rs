@@ -1,6 +1,7 @@
 //! From the tree of a file to what goes into the book: each check by itself, so that a mistake in one hides none in
 //! another.
 
+mod calendar;
 mod check;
 mod defaults;
 mod investigation;
@@ -30,9 +31,6 @@ use crate::{
     script::{Engine, Known},
 };
 use defaults::Defaults;
-
-/// Parts of a rule file that later versions know.
-const LATER: [&str; 1] = ["calendars"];
 
 /// What compiling needs besides the file: the same for all files of a directory.
 pub struct Compiler<'a> {
@@ -73,9 +71,8 @@ impl<'a> Compiler<'a> {
             return unit;
         }
         let mut notes = Notes::default();
-        let node = reading::without_later(node, &LATER, &mut notes.mistakes);
-        let _: RuleFile = reading::read(&node, &mut notes.mistakes);
-        let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit.references);
+        let _: RuleFile = reading::read(node, &mut notes.mistakes);
+        let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit);
         let told = defaults.escalate.iter().flatten().cloned();
         unit.escalations.extend(told.map(|to| (to, None)));
         let mut list = |key: &str| match node.get(key) {
@@ -86,6 +83,9 @@ impl<'a> Compiler<'a> {
         };
         let (checks, investigations, tests) =
             (list("checks"), list("investigations"), list("tests"));
+        if let Some(node) = node.get("calendars") {
+            calendar::compile_all(node, defaults.zone, &mut unit, &mut notes);
+        }
         unit.complaints.extend(notes.complain(None, source));
         if let Some(node) = node
             .get("notifiers")
@@ -97,7 +97,7 @@ impl<'a> Compiler<'a> {
             check::compile(self, node, &defaults, &mut unit, source);
         }
         for node in investigations {
-            investigation::compile(self, node, &mut unit, source);
+            investigation::compile(self, node, &defaults, &mut unit, source);
         }
         for node in tests {
             test(node, &mut unit, source);

@@ -10,7 +10,7 @@ use crate::{
     model::{
         Name,
         node::Node,
-        outline::{Outline, Trigger},
+        outline::Outline,
         text::{Mistake, Place},
     },
     rules::{
@@ -234,6 +234,7 @@ pub(super) fn outline(
 ) -> Outline {
     let mut outline = Outline {
         generation: book.generation.clone(),
+        calendars: book.outline.calendars.clone(),
         ..Outline::default()
     };
     for name in named.investigations.iter().chain(investigate) {
@@ -257,7 +258,7 @@ pub(super) fn outline(
         let trigger = &mut Arc::make_mut(&mut own).trigger;
         match named.checks.contains(&name) {
             true => trigger.splay = false,
-            false => *trigger = Trigger::default(),
+            false => *trigger = trigger.at_rest(),
         }
         outline.checks.insert(name, own);
         open.extend(asked_by(check));
