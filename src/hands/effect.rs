@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use super::image::{Image, Seen};
+pub use super::image::{Image, Mark, Seen};
 use super::{HandsError, command_line, diff};
 use crate::model::step::{Outcome, Receipt};
 
@@ -30,12 +30,30 @@ pub enum Effect {
         file: String,
         seen: Seen,
     },
+    /// Gives a file another name.
+    Move {
+        kind: &'static str,
+        file: String,
+        to: String,
+        mark: Mark,
+        /// What stands there and is replaced.
+        there: Seen,
+        /// What is put in its place: an undone move gives back what it had replaced.
+        leave: Option<Leave>,
+    },
     Run {
         argv: Vec<String>,
         timeout: Duration,
     },
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
+}
+
+/// A body with its rights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leave {
+    pub body: Vec<u8>,
+    pub rights: Rights,
 }
 
 /// What a written file shall have beside its body. Where nothing is said, a replaced file keeps what it had, and a new
@@ -54,6 +72,7 @@ impl Effect {
         match self {
             Effect::Nothing { kind, .. }
             | Effect::Write { kind, .. }
+            | Effect::Move { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
@@ -64,7 +83,9 @@ impl Effect {
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
-            Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
+            Effect::Write { file, .. }
+            | Effect::Move { file, .. }
+            | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
             Effect::RunChecks { checks } => checks.join(", "),
         }
@@ -107,6 +128,23 @@ impl Effect {
             Effect::Remove { file, seen, .. } => {
                 let size = seen.body().unwrap_or_default().len();
                 ("remove", "removed", format!("{file} ({size} bytes)"))
+            }
+            Effect::Move {
+                file,
+                to,
+                mark,
+                there,
+                leave,
+                ..
+            } => {
+                let replaced = there.body().map_or_else(String::new, |old| {
+                    format!(", in place of its {} bytes", old.len())
+                });
+                let back = leave.as_ref().map_or_else(String::new, |leave| {
+                    format!("; {file} is as it was before ({} bytes)", leave.body.len())
+                });
+                let what = format!("{file} to {to} ({} bytes{replaced}){back}", mark.size);
+                ("move", "moved", what)
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),

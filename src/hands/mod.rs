@@ -10,6 +10,7 @@ mod edit;
 pub mod effect;
 pub mod image;
 pub mod live;
+pub mod move_file;
 pub mod remove_file;
 pub mod restore_file;
 pub mod run_checks;
@@ -85,6 +86,7 @@ pub static KINDS: &[&Kind] = &[
     &write_file::KIND,
     &set_json::KIND,
     &remove_file::KIND,
+    &move_file::KIND,
     &run_command::KIND,
     &run_checks::KIND,
 ];
@@ -198,8 +200,8 @@ mod tests {
         *,
     };
 
-    /// Every kind that acts on a file, with arguments that change `data/x.json`.
-    fn file_steps(file: &str) -> [(&'static str, Value); 4] {
+    /// Every kind that acts on a file, with arguments that change this one.
+    fn file_steps(file: &str) -> [(&'static str, Value); 6] {
         [
             (
                 "restore_file",
@@ -208,6 +210,11 @@ mod tests {
             ("write_file", json!({"file": file, "body": "new"})),
             ("set_json", json!({"file": file, "set": {"a": 2}})),
             ("remove_file", json!({"file": file, "older_than": "5m"})),
+            ("move_file", json!({"file": file, "to": "logs/moved.json"})),
+            (
+                "move_file",
+                json!({"file": "state/other.json", "to": file, "overwrite": true}),
+            ),
         ]
     }
 
@@ -215,6 +222,7 @@ mod tests {
         let world = World::new();
         world.put("rules/defaults/x.json", "{\"a\": 0}\n");
         world.put("data/x.json", "{\"a\": 1}\n");
+        world.put("state/other.json", "{\"a\": 3}\n");
         world
     }
 
@@ -339,10 +347,10 @@ mod tests {
     #[test]
     fn a_target_swapped_between_look_and_act_is_left_alone() {
         for (name, swap) in SWAPS {
-            for nth in 0..4 {
+            for nth in 0..6 {
                 let world = world();
                 let Some((kind, args)) = file_steps("data/x.json").into_iter().nth(nth) else {
-                    panic!("four steps")
+                    panic!("six steps")
                 };
                 let effect = world.ready(kind, args);
                 swap(&world, world.path("data/x.json"));
@@ -423,7 +431,9 @@ mod tests {
         let file = fs::File::create(world.path("data/huge.json")).expect("a file");
         file.set_len(image::MOST_BYTES + 1).expect("a sparse file");
         world.touch("data/huge.json", Duration::from_secs(3600));
-        for (kind, args) in file_steps("data/huge.json") {
+        let moved = json!("logs/moved.json"); // needs not be kept
+        let steps = file_steps("data/huge.json").into_iter();
+        for (kind, args) in steps.filter(|(_, args)| args["to"] != moved) {
             let error = world.prepare(kind, args).expect_err("too large");
             assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
         }
@@ -435,7 +445,8 @@ mod tests {
         for (name, args) in file_steps("rules/x.json") {
             let found = mistakes(&world, name, args);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert_eq!((found[0].0, found[0].1), ("forbidden-path", 1), "{found:?}");
+            assert_eq!(found[0].0, "forbidden-path", "{found:?}");
+            assert!(found[0].2.starts_with("rules/x.json: "), "{found:?}");
         }
         for file in ["data/not/there/yet.json", "${vars.anywhere}"] {
             for (name, args) in file_steps(file) {

@@ -5,7 +5,7 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, restore_file, run_checks},
+    hands::{self, move_file, restore_file, run_checks},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -14,8 +14,7 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 7] = [
-    "move_file",
+const LATER: [&str; 6] = [
     "call_http",
     "signal_process",
     "restart_unit",
@@ -171,6 +170,13 @@ fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     };
     match kind {
         "remove_file" => found.writes.push((file, Leaves::Nothing)),
+        "move_file" => {
+            found.writes.push((file, Leaves::Nothing));
+            let to = move_file::constant_target(args);
+            found
+                .writes
+                .extend(to.map(|to| (to, Leaves::Body(hash(args)))));
+        }
         "set_json" => {
             let set = args.get("set").map(Node::entries).unwrap_or_default();
             for (key, value) in set {
