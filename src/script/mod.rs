@@ -30,7 +30,7 @@ mod value;
 pub use engine::Engine;
 pub use expr::{Expr, Known};
 pub use host::Host;
-pub use program::Program;
+pub use program::{Program, Scripts};
 pub use scope::{Env, Ground, Scope};
 pub use template::Template;
 pub use tree::TemplateTree;

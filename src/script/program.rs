@@ -8,7 +8,11 @@
 //! Neither can do anything: it has no function that acts. Operations are counted as they are for expressions, so every
 //! script ends.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Component, Path},
+    sync::Arc,
+};
 
 use rhai::Position;
 use serde_json::{Map, Value};
@@ -18,11 +22,82 @@ use super::{
     exits::{self, Exit},
     host,
     parse::{Form, place},
+    scope::RESERVED,
 };
 use crate::model::{
     facts::Facts,
-    text::{Mistake, Text},
+    text::{Mistake, Place, Text, meant},
 };
+
+/// The scripts of a book, by their paths below the rules directory: `scripts/x.rhai`.
+#[derive(Debug, Default)]
+pub struct Scripts(BTreeMap<String, Option<Text>>);
+
+impl Scripts {
+    /// Adds a script. `file` is how complaints name it; no text: it could not be read, and that is told already.
+    pub fn add(&mut self, path: impl Into<String>, file: Arc<str>, text: Option<&str>) {
+        let placed = |text: &str| {
+            let mut marks = Vec::with_capacity(text.len() + 1);
+            let (mut line, mut column) = (1, 1);
+            for character in text.chars() {
+                marks.push((line, column));
+                match character {
+                    '\n' => (line, column) = (line + 1, 1),
+                    _ => column += 1,
+                }
+            }
+            marks.push((line, column));
+            let (line, column) = (1, 1);
+            Text::placed(text, Place { file, line, column }, Some(marks.into()))
+        };
+        self.0.insert(path.into(), text.map(placed));
+    }
+
+    /// The script that a rule names, `rules/scripts/x.rhai`: a leading `rules/` stands for the rules directory, wherever
+    /// it is. `None`, with a mistake, if there is none; without one if it cannot be read.
+    pub fn find(&self, file: &Text, mistakes: &mut Vec<Mistake>) -> Option<&Text> {
+        if let Some(path) = below(file.as_str())
+            && let Some(text) = self.0.get(&path)
+        {
+            return text.as_ref();
+        }
+        let names = || self.0.keys().map(|path| format!("rules/{path}"));
+        let known: Vec<String> = names().collect();
+        let help = match meant(file.as_str(), known.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if known.is_empty() => {
+                "scripts stand below rules/scripts/ and end with .rhai".to_owned()
+            }
+            None => format!("there are {}", known.join(", ")),
+        };
+        let message = format!("there is no script `{file}`");
+        mistakes.push(Mistake::new("missing-script", message, file.place()).help(help));
+        None
+    }
+
+    /// The text of the script that a text of a rule names, if it does.
+    pub fn named(&self, text: &str) -> Option<&str> {
+        self.0.get(&below(text)?)?.as_ref().map(Text::as_str)
+    }
+
+    /// The text of each script by the name it has in complaints.
+    pub fn texts(&self) -> HashMap<Arc<str>, Arc<str>> {
+        let texts = self.0.values().flatten();
+        texts
+            .map(|text| (text.place().file, text.as_str().into()))
+            .collect()
+    }
+}
+
+/// The path below the rules directory.
+fn below(file: &str) -> Option<String> {
+    let path = Path::new(file);
+    let path = path.strip_prefix("rules").unwrap_or(path);
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    (plain && file.ends_with(".rhai")).then(|| path.to_str().map(str::to_owned))?
+}
 
 /// A compiled script. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -109,6 +184,21 @@ fn facts(text: &Text, exits: &[Exit<'_>], mistakes: &mut Vec<Mistake>) -> Map<St
             mistakes.push(unknown(text, exit.position));
             continue;
         };
+        let odd = |name: &&String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            !name.chars().all(plain)
+                || name.starts_with(|c: char| c.is_ascii_digit())
+                || RESERVED.contains(&name.as_str())
+        };
+        if let Some(name) = facts.keys().find(odd) {
+            let message = format!("`{name}` is no name for a fact");
+            mistakes.push(
+                Mistake::new("script-facts", message, place(text, exit.position)).help(format!(
+                    "a name has letters, digits and `_`; {} mean something by themselves",
+                    RESERVED.join(", ")
+                )),
+            );
+        }
         all = Some(match all {
             None => facts,
             Some(first) if first.keys().eq(facts.keys()) => {
@@ -165,15 +255,14 @@ mod tests {
     }
 
     fn marked(source: &str) -> Text {
-        let (mut line, mut column, mut marks) = (1, 1, Vec::new());
-        for character in source.chars().chain([' ']) {
-            marks.push((line, column));
-            match character {
-                '\n' => (line, column) = (line + 1, 1),
-                _ => column += 1,
-            }
-        }
-        Text::placed(source, Default::default(), Some(marks.into()))
+        let mut scripts = Scripts::default();
+        scripts.add(
+            "scripts/x.rhai",
+            "rules/scripts/x.rhai".into(),
+            Some(source),
+        );
+        let found = scripts.find(&Text::bare("rules/scripts/x.rhai"), &mut Vec::new());
+        found.expect("it is there").clone()
     }
 
     fn known() -> Known {
@@ -511,6 +600,55 @@ mod tests {
         scope.bind("args", json!({"list": [1, 2]}));
         let gave = program.expect("no mistakes").run(&engine, &scope, None);
         assert_eq!(gave, Ok(json!([{"n": 1}, {"n": 2}])));
+    }
+
+    #[test]
+    fn a_script_is_found_below_the_rules_and_nowhere_else() {
+        let mut scripts = Scripts::default();
+        scripts.add(
+            "scripts/lag.rhai",
+            "r/scripts/lag.rhai".into(),
+            Some("#{ a: 1 }"),
+        );
+        scripts.add("scripts/bad.rhai", "r/scripts/bad.rhai".into(), None);
+        let find = |file: &str| {
+            let mut mistakes = Vec::new();
+            let found = scripts.find(&Text::bare(file), &mut mistakes).is_some();
+            (found, mistakes.pop().and_then(|mistake| mistake.help))
+        };
+        assert_eq!(find("rules/scripts/lag.rhai"), (true, None));
+        assert_eq!(find("scripts/lag.rhai"), (true, None));
+        assert_eq!(
+            find("rules/scripts/bad.rhai"),
+            (false, None),
+            "told elsewhere"
+        );
+        let help = Some("did you mean `rules/scripts/lag.rhai`?".to_owned());
+        assert_eq!(find("rules/scripts/lagg.rhai"), (false, help));
+        for file in [
+            "",
+            "rules/../rules/scripts/lag.rhai",
+            "/etc/passwd",
+            "rules/scripts/lag.rhai/",
+            "rules/scripts/lag",
+            "./x",
+        ] {
+            assert!(!find(file).0, "{file}");
+            assert!(find(file).1.is_some(), "{file}");
+        }
+        assert_eq!(scripts.named("rules/scripts/lag.rhai"), Some("#{ a: 1 }"));
+        assert_eq!(scripts.named("data/x.json"), None);
+    }
+
+    #[test]
+    fn a_fact_has_a_name_that_expressions_can_read() {
+        for (source, told) in [
+            ("#{ \"a-b\": 1 }", "1:1 `a-b` is no name for a fact"),
+            ("#{ now: 1 }", "1:1 `now` is no name for a fact"),
+        ] {
+            let found = compiled(source).expect_err("refused");
+            assert!(found.starts_with(told), "{found}");
+        }
     }
 
     #[test]
