@@ -15,6 +15,7 @@ pub mod remove_file;
 pub mod restore_file;
 pub mod run_checks;
 pub mod run_command;
+pub mod run_script;
 pub mod set_json;
 #[cfg(test)]
 mod testing;
@@ -89,6 +90,7 @@ pub static KINDS: &[&Kind] = &[
     &move_file::KIND,
     &run_command::KIND,
     &run_checks::KIND,
+    &run_script::KIND,
 ];
 
 impl Kind {

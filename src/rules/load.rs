@@ -189,6 +189,7 @@ fn assemble(
         }));
     }
     complaints.extend(link::check(&units, &sources, &texts));
+    complaints.extend(unused_scripts(&sources, prefix, &fronts));
     if complaints
         .iter()
         .all(|complaint| complaint.severity == Severity::Warning)
@@ -353,6 +354,23 @@ fn scripts(sources: &Sources, prefix: &str) -> (Scripts, Vec<Complaint>) {
         scripts.add(path.clone(), file, text.ok());
     }
     (scripts, complaints)
+}
+
+/// Scripts that no rule file mentions: nobody reads them, so nobody finds their mistakes.
+fn unused_scripts(sources: &Sources, prefix: &str, fronts: &[(Front, Parsed)]) -> Vec<Complaint> {
+    let unused = of_role(sources, Role::Script)
+        .filter(|(path, _)| !fronts.iter().any(|(front, _)| front.text.contains(*path)));
+    let complaints = unused.map(|(path, _)| {
+        let message = "no rule runs this script".to_owned();
+        let file = sources::joined(prefix, path);
+        let mut complaint = sources::about_file(file, "unused-script", message);
+        complaint.severity = Severity::Warning;
+        complaint.mistake = complaint.mistake.help(format!(
+            "write `script: {{ file: rules/{path} }}`, or take it away"
+        ));
+        complaint
+    });
+    complaints.collect()
 }
 
 fn of_role(sources: &Sources, role: Role) -> impl Iterator<Item = (&String, &Arc<[u8]>)> {

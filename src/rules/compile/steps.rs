@@ -1,26 +1,28 @@
 //! The steps of a ladder.
 
+use serde_json::Value;
+
 use super::{
     super::{fingerprint::Fingerprint, names, reading, unit::Leaves},
     known::Names,
 };
 use crate::{
-    hands::{self, move_file, restore_file, run_checks},
+    hands::{self, move_file, restore_file, run_checks, run_script},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
     },
-    remediation::StepPlan,
+    remediation::{StepPlan, StepScript},
+    script::TemplateTree,
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 6] = [
+const LATER: [&str; 5] = [
     "call_http",
     "signal_process",
     "restart_unit",
     "raise_event",
     "notify",
-    "run_script",
 ];
 
 /// What can be told of steps before they are planned.
@@ -121,7 +123,12 @@ fn step(
     let before = mistakes.len();
     (kind.check)(&args, names.permission(), mistakes);
     let told = mistakes.len() > before;
-    let tree = names.tree(&args, &known, mistakes)?;
+    let tree = names.tree(&args, &known, mistakes);
+    let script = match run_script::constant_file(kind, &args) {
+        Some(file) if !told => Some(script(&file, tree.as_ref(), &args, names, mistakes)?),
+        _ => None,
+    };
+    let tree = tree?;
     if !told {
         note(kind.name, &args, names, found);
     }
@@ -129,6 +136,26 @@ fn step(
         kind: kind.name,
         each,
         args: tree,
+        script,
+    })
+}
+
+/// The script that gives steps. It reads what stands under `args`.
+fn script(
+    file: &Text,
+    tree: Option<&TemplateTree>,
+    args: &Node,
+    names: &Names<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<StepScript> {
+    let args = match tree.map(TemplateTree::sample) {
+        Some(Value::Object(mut args)) => args.remove("args"),
+        // they have mistakes; those of the script are told all the same
+        _ => args.get("args").map(|_| Value::Null),
+    };
+    Some(StepScript {
+        program: names.step_script(file, args, mistakes)?,
+        step: run_script::step,
     })
 }
 

@@ -11,6 +11,12 @@ pub const ALL: &[Explanation] = &[
         good: "",
     },
     Explanation {
+        code: "unused-script",
+        text: "A script stands below rules/scripts/ that no rule names. It is not compiled, so its mistakes are not found.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
         code: "script-facts",
         text: "The facts of a script are read off its text, so that what reads them is checked at load: every place where it \
                ends is a map written out, `#{ lag_s: lag, worst: name }`, with the same names.",
