@@ -346,7 +346,11 @@ fn race(world: &World, here: &Path, there: &Path) -> (usize, usize) {
                     .prepare(kind, args)
                     .and_then(|effect| world.commit(&effect));
                 match done {
-                    Ok(_) => outcomes.0 += 1,
+                    Ok(receipt) => {
+                        let told = format!("{receipt:?}");
+                        assert!(!told.contains(SECRET.trim()), "it was read: {told}");
+                        outcomes.0 += 1;
+                    }
                     Err(_) => outcomes.1 += 1,
                 }
                 let _ = fs::write(world.path("state/other.json"), "{\"a\": 3}\n");

@@ -15,6 +15,8 @@
 
 mod backward;
 pub mod command;
+#[cfg(test)]
+mod confinement;
 pub mod file;
 pub mod json;
 pub mod jsonl;

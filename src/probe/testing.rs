@@ -65,6 +65,11 @@ impl Bench {
         self
     }
 
+    pub(super) fn with_vars(mut self, vars: Value) -> Bench {
+        self.vars = vars;
+        self
+    }
+
     pub(super) fn root(&self) -> &Path {
         self.root.path()
     }
