@@ -320,6 +320,15 @@ fn a_target_swapped_between_look_and_act_is_left_alone() {
     }
 }
 
+/// Ends the other thread, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Does every kind of step on `data/sub/x.json` again and again while another thread exchanges two entries, each time at
 /// another instant of the act.
 fn race(world: &World, here: &Path, there: &Path) -> (usize, usize) {
@@ -335,6 +344,7 @@ fn race(world: &World, here: &Path, there: &Path) -> (usize, usize) {
                 }
             }
         });
+        let _stopped = Stop(&stop);
         let mut outcomes = (0, 0);
         for round in 0.. {
             let enough = round >= ROUNDS && flips.load(Ordering::Relaxed) > 5000;
@@ -356,7 +366,6 @@ fn race(world: &World, here: &Path, there: &Path) -> (usize, usize) {
                 let _ = fs::write(world.path("state/other.json"), "{\"a\": 3}\n");
             }
         }
-        stop.store(true, Ordering::Relaxed);
         outcomes
     });
     assert!(flips.load(Ordering::Relaxed) > 5000, "there was a race");

@@ -224,6 +224,15 @@ fn a_glob_finds_nothing_outside() {
     }
 }
 
+/// Ends the other thread, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_file_that_is_swapped_for_a_link_while_it_is_read_leads_nowhere() {
     const ENOUGH: u64 = 5000;
@@ -244,6 +253,7 @@ fn a_file_that_is_swapped_for_a_link_while_it_is_read_leads_nowhere() {
                 flips.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let _stopped = Stop(&stop);
         let probes: Vec<_> = file_kinds()
             .into_iter()
             .map(|(kind, rule)| bench.build(kind, rule).expect("no mistakes"))
@@ -268,7 +278,6 @@ fn a_file_that_is_swapped_for_a_link_while_it_is_read_leads_nowhere() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(
         flips.into_inner() > ENOUGH && good > 100 && refused > 100,
