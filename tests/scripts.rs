@@ -105,6 +105,40 @@ fn a_script_finds_it_and_a_script_says_what_to_do() {
     assert!(root.at("data/queue/a.jsonl").exists());
 }
 
+/// What stands in the documentation about scripts works as it stands.
+#[test]
+fn the_examples_of_the_documentation_run() {
+    let docs = std::fs::read_to_string("docs/rules.md").unwrap();
+    let (_, section) = docs.split_once("\n## Scripts\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks = |language: &str| -> Vec<String> {
+        let fence = format!("```{language}\n");
+        let blocks = section.split(fence.as_str()).skip(1);
+        blocks
+            .map(|block| block.split("\n```").next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let root = Root::new();
+    root.put("rules/a.yaml", &blocks("yaml")[0]);
+    for script in blocks("rhai") {
+        let (_, rest) = script.split_once("rules/scripts/").unwrap();
+        let (name, _) = rest.split_once(".rhai").unwrap();
+        root.put(&format!("rules/scripts/{name}.rhai"), &script);
+    }
+    let (code, out) = say(&root, "lint");
+    assert_eq!(code, 0, "{out}");
+    root.put("data/queue/b.jsonl", "broken\n");
+    let done = check(&root, "check --json");
+    assert_eq!(done["remediation"]["decision"], "repaired", "{done}");
+    for function in homeostat::script::functions::that_look() {
+        assert!(
+            section.contains(&format!("`{}(", function.name)),
+            "{}",
+            function.name
+        );
+    }
+}
+
 #[test]
 fn rule_tests_run_scripts() {
     let root = root();

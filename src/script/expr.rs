@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Engine, Fault, Scope,
-    check::{Checked, check},
+    check::{Asks, Checked, check},
     compare,
     parse::{Form, Parsed, parse, place},
     rewrite::rewrite,
@@ -111,7 +111,7 @@ impl Expr {
         text: &Text,
         known: &Known,
         mistakes: &mut Vec<Mistake>,
-    ) -> Option<(Expr, Parsed, Vec<(String, Position)>)> {
+    ) -> Option<(Expr, Parsed, Asks)> {
         let parsed = match parse(&engine.0.rhai, text, form) {
             Ok(parsed) => parsed,
             Err(mistake) => {

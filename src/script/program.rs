@@ -564,6 +564,73 @@ mod tests {
         assert!(ran(&long).contains("the script is longer than 60000 characters"));
     }
 
+    /// A stack that overflows ends the whole engine.
+    #[test]
+    fn nothing_is_nested_so_deeply_that_the_stack_ends() {
+        let many = |one: &str, count: usize| one.repeat(count);
+        let sources = [
+            format!("{}1{}", many("[1].map(|a|", 4000), many(")", 4000)),
+            format!("{}true", many("!", 50_000)),
+            format!("{}1", many("-", 50_000)),
+            format!("{}1", many("- ", 25_000)),
+            format!("{} {{ 1 }}", many("if false { 1 } else ", 2500)),
+            format!("args{}", many(".a", 29_000)),
+            format!("args{}", many("[0]", 19_000)),
+            format!("args{}", many(".len()", 9_000)),
+            format!("1{}", many(" ?? 1", 11_000)),
+            format!("true{}", many(" && true", 7_000)),
+            format!("1{}", many(" + 1", 14_000)),
+            format!("1{}", many("**1", 19_000)),
+            format!("1{}", many("==1", 19_000)),
+            format!("1{}", many(" in []", 9_000)),
+            format!("{}1{}", many("`${", 9_000), many("}`", 9_000)),
+            format!("{}1{}", many("#{a:", 9_000), many("}", 9_000)),
+            format!("{}1{}", many("{", 29_000), many("}", 29_000)),
+            format!("{}1{}", many("switch 1 { _ => ", 2000), many("}", 2000)),
+            format!("{}#{{ x: 1 }}", many("let a = 1;", 5_000)),
+            format!(
+                "{}1{}",
+                many("let a = if true { ", 2000),
+                many("} else { 1 };", 2000)
+            ),
+            format!("{}{}", many("while false { ", 3000), many("}", 3000)),
+            format!("{}{}", many("for a in [] { ", 3000), many("}", 3000)),
+            format!("{}#{{ x: 1 }}", many("/*", 25_000)),
+        ];
+        let engine = Engine::new();
+        for source in sources {
+            for source in [
+                source.clone(),
+                format!("#{{ x: {source} }}"),
+                source.chars().take(19_990).collect(),
+            ] {
+                let mut mistakes = Vec::new();
+                if let Some(program) = Program::of_probe(
+                    &engine,
+                    &Text::bare(source.as_str()),
+                    &known(),
+                    &mut mistakes,
+                ) {
+                    let ground = Ground::default();
+                    let mut scope = Scope::new(&ground);
+                    scope.bind("args", json!({}));
+                    let _ = program.run(&engine, &scope, None);
+                }
+                if let Some(expr) = Expr::compile(
+                    &engine,
+                    &Text::bare(source.as_str()),
+                    &known(),
+                    &mut mistakes,
+                ) {
+                    let ground = Ground::default();
+                    let mut scope = Scope::new(&ground);
+                    scope.bind("args", json!({}));
+                    let _ = expr.value(&engine, &scope);
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_facts_are_read_off_the_text() {
         let shape = |source: &str| compiled(source).expect("no mistakes").shape().to_json();

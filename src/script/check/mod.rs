@@ -19,14 +19,16 @@ use super::{
 };
 use crate::model::text::{Mistake, Text, meant};
 
+/// Checks that are asked about, each where it is named.
+pub(super) type Asks = Vec<(String, Position)>;
+
 /// What was found in an expression.
 pub(super) struct Checked {
     /// The names it reads.
     pub names: BTreeSet<String>,
     /// How deep it is nested: what the evaluation needs of the stack.
     pub levels: usize,
-    /// The checks it asks about, each where it is named.
-    pub asks: Vec<(String, Position)>,
+    pub asks: Asks,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -89,7 +91,7 @@ struct Checker<'a> {
     locals: Vec<Local<'a>>,
     /// How many of them stand outside of the function that is looked at, which has copies of them.
     fence: usize,
-    asks: Vec<(String, Position)>,
+    asks: Asks,
     names: BTreeSet<String>,
     level: usize,
     deepest: usize,
