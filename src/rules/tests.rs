@@ -739,7 +739,7 @@ fn mistakes_in_scripts_are_told_with_the_line_of_the_script() {
     assert_eq!(
         errors(&world.load(&with_scripts(&rules, LAG, FIX))),
         [
-            "rules/a.yaml:6:28: error[unknown-name] in lags: unknown name `lag` (did you mean `lag_s`?)"
+            "rules/a.yaml:6:28: error[unknown-name] in lags: unknown name `lag` (known here: lag_s, now, prev, vars, worst)"
         ]
     );
     let rules = LAGS
@@ -749,8 +749,8 @@ fn mistakes_in_scripts_are_told_with_the_line_of_the_script() {
     assert_eq!(
         errors(&loaded),
         [
-            "rules/a.yaml:5:31: error[missing-script] in lags: there is no script `rules/scripts/log.rhai` (did you mean `rules/scripts/lag.rhai`?)",
-            "rules/a.yaml:9:29: error[missing-script] in lags: there is no script `rules/scripts/fixes.rhai` (there are rules/scripts/fix.rhai, rules/scripts/lag.rhai)",
+            "rules/a.yaml:5:30: error[missing-script] in lags: there is no script `rules/scripts/log.rhai` (did you mean `rules/scripts/lag.rhai`?)",
+            "rules/a.yaml:9:29: error[missing-script] in lags: there is no script `rules/scripts/fixes.rhai` (did you mean `rules/scripts/fix.rhai`?)",
         ]
     );
     assert_eq!(warnings(&loaded), ["unused-script", "unused-script"]);
@@ -758,6 +758,18 @@ fn mistakes_in_scripts_are_told_with_the_line_of_the_script() {
     assert_eq!(
         errors(&world.load(&with_scripts(&rules, LAG, FIX))).len(),
         1
+    );
+}
+
+#[test]
+fn a_check_that_a_script_asks_about_must_be_there() {
+    let world = World::new();
+    let lag = "#{ lag_s: 1, worst: status_of(\"lagss\").message }\n";
+    assert_eq!(
+        errors(&world.load(&with_scripts(LAGS, lag, FIX))),
+        [
+            "rules/a.yaml:5:22: error[unknown-check] in lags: there is no check `lagss` (did you mean `lags`?)"
+        ]
     );
 }
 
