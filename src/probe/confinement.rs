@@ -233,23 +233,16 @@ impl Drop for Stop<'_> {
     }
 }
 
-#[test]
-fn a_file_that_is_swapped_for_a_link_while_it_is_read_leads_nowhere() {
+/// Looks at `data/sub/x.json` by every kind, again and again, while another thread exchanges two entries.
+fn race(bench: &Bench, here: &str, there: &str) {
     const ENOUGH: u64 = 5000;
-    let outside = tempfile::tempdir().expect("a directory");
-    let body = format!("{{\"s\": \"{SECRET}\"}}\n");
-    fs::write(outside.path().join("x.json"), body).expect("a file");
-    let bench = bench("data/sub/x.json");
-    let at = |name: &str| bench.root().join("data").join(name);
-    fs::create_dir(at("sub")).expect("a directory");
-    bench.file("data/sub/x.json", "{\"a\": 1}\n", 1.0);
-    symlink(outside.path(), at("trap")).expect("a link");
+    let at = |name: &str| bench.root().join(name);
     let (stop, flips) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut good, mut refused) = (0, 0);
     std::thread::scope(|threads| {
         threads.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                let _ = renameat_with(CWD, at("sub"), CWD, at("trap"), RenameFlags::EXCHANGE);
+                let _ = renameat_with(CWD, at(here), CWD, at(there), RenameFlags::EXCHANGE);
                 flips.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -279,10 +272,36 @@ fn a_file_that_is_swapped_for_a_link_while_it_is_read_leads_nowhere() {
             }
         }
     });
+    let flips = flips.into_inner();
     assert!(
-        flips.into_inner() > ENOUGH && good > 100 && refused > 100,
-        "{good} {refused}"
+        flips > ENOUGH && good > 100 && refused > 100,
+        "{flips} {good} {refused}"
     );
+}
+
+#[test]
+fn what_is_swapped_while_it_is_read_leads_nowhere_and_holds_nobody() {
+    let outside = tempfile::tempdir().expect("a directory");
+    let body = format!("{{\"s\": \"{SECRET}\"}}\n");
+    fs::write(outside.path().join("x.json"), body).expect("a file");
+    let bench = bench("data/sub/x.json");
+    let at = |name: &str| bench.root().join(name);
+    fs::create_dir(at("data/sub")).expect("a directory");
+    bench.file("data/sub/x.json", "{\"a\": 1}\n", 1.0);
+    symlink(outside.path(), at("data/trap")).expect("a link");
+    race(&bench, "data/sub", "data/trap");
+    if at("data/sub").is_symlink() {
+        fs::rename(at("data/sub"), at("data/link")).expect("a rename");
+        fs::rename(at("data/trap"), at("data/sub")).expect("a rename");
+    }
+    symlink(outside.path().join("x.json"), at("data/file")).expect("a link");
+    race(&bench, "data/sub/x.json", "data/file");
+    // nobody ever writes to it: who opened it to read would wait for ever
+    mknodat(CWD, at("data/fifo"), FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    if at("data/sub/x.json").is_symlink() {
+        fs::rename(at("data/file"), at("data/sub/x.json")).expect("a rename");
+    }
+    race(&bench, "data/sub/x.json", "data/fifo");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! An expression is parsed by Rhai, checked against sample values ([`Known`]) so that its mistakes are found at load
 //! (`check`), rewritten so that every property, index and function goes through strict code (`rewrite`), and run by
 //! Rhai, every name being looked up through [`Scope`] (`frame`). Documents are handed to Rhai lazily ([`json::Json`]).
-//! What the strictness means stands in `docs/rules.md`; the recipe, and why it is so, in [`engine`].
+//! A script ([`Program`]) is the same with statements; what it looks with is lent to it ([`host`]), what it gives is read
+//! off its text (`exits`). What the strictness means stands in `docs/rules.md`; the recipe, and why it is so, in [`engine`].
 
 mod budget;
 mod check;
