@@ -56,7 +56,8 @@ fn root() -> Root {
     root
 }
 
-fn say(root: &Root, line: &str) -> (i32, String) {
+/// What the program printed and said besides, and its exit code.
+fn said(root: &Root, line: &str) -> (i32, String, String) {
     let said = Command::new(env!("CARGO_BIN_EXE_homeostat"))
         .current_dir(root.path())
         .env_remove("HOMEOSTAT_LOG")
@@ -64,13 +65,18 @@ fn say(root: &Root, line: &str) -> (i32, String) {
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let out = format!("{}{}", text(said.stdout), text(said.stderr));
-    (said.status.code().unwrap_or(-1), out)
+    let code = said.status.code().unwrap_or(-1);
+    (code, text(said.stdout), text(said.stderr))
+}
+
+fn say(root: &Root, line: &str) -> (i32, String) {
+    let (code, out, err) = said(root, line);
+    (code, format!("{out}{err}"))
 }
 
 fn check(root: &Root, line: &str) -> Value {
-    let (_, out) = say(root, line);
-    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}"));
+    let (_, out, err) = said(root, line);
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
     answer["checks"][0].clone()
 }
 
