@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use super::image::{Image, Seen};
+pub use super::image::{Image, Mark, Seen};
 pub use super::signal_process::{Signal, Target};
 use super::{HandsError, command_line, diff};
 use crate::model::step::{Outcome, Receipt};
@@ -31,6 +31,17 @@ pub enum Effect {
         file: String,
         seen: Seen,
     },
+    /// Gives a file another name.
+    Move {
+        kind: &'static str,
+        file: String,
+        to: String,
+        mark: Mark,
+        /// What stands there and is replaced.
+        there: Seen,
+        /// What is put in its place: an undone move gives back what it had replaced.
+        leave: Option<Leave>,
+    },
     Run {
         argv: Vec<String>,
         timeout: Duration,
@@ -46,6 +57,13 @@ pub enum Effect {
         /// How long to wait for their end.
         within: Option<Duration>,
     },
+}
+
+/// A body with its rights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leave {
+    pub body: Vec<u8>,
+    pub rights: Rights,
 }
 
 /// What a written file shall have beside its body. Where nothing is said, a replaced file keeps what it had, and a new
@@ -64,6 +82,7 @@ impl Effect {
         match self {
             Effect::Nothing { kind, .. }
             | Effect::Write { kind, .. }
+            | Effect::Move { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
@@ -75,7 +94,9 @@ impl Effect {
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
-            Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
+            Effect::Write { file, .. }
+            | Effect::Move { file, .. }
+            | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
             Effect::RunChecks { checks } => checks.join(", "),
             Effect::Signal { who, .. } => who.clone(),
@@ -87,6 +108,7 @@ impl Effect {
     pub fn claims(&self) -> Vec<String> {
         match self {
             Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
+            Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
             _ => vec![self.target()],
         }
     }
@@ -128,6 +150,23 @@ impl Effect {
             Effect::Remove { file, seen, .. } => {
                 let size = seen.body().unwrap_or_default().len();
                 ("remove", "removed", format!("{file} ({size} bytes)"))
+            }
+            Effect::Move {
+                file,
+                to,
+                mark,
+                there,
+                leave,
+                ..
+            } => {
+                let replaced = there.body().map_or_else(String::new, |old| {
+                    format!(", in place of its {} bytes", old.len())
+                });
+                let back = leave.as_ref().map_or_else(String::new, |leave| {
+                    format!("; {file} is as it was before ({} bytes)", leave.body.len())
+                });
+                let what = format!("{file} to {to} ({} bytes{replaced}){back}", mark.size);
+                ("move", "moved", what)
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),

@@ -51,7 +51,7 @@ impl Live {
     async fn act(&self, effect: &Effect) -> Result<Receipt, HandsError> {
         match effect {
             Effect::Nothing { why, .. } => Ok(done(effect, why.clone())),
-            Effect::Write { .. } | Effect::Remove { .. } => {
+            Effect::Write { .. } | Effect::Move { .. } | Effect::Remove { .. } => {
                 let (permission, effect) = (self.permission.clone(), effect.clone());
                 tokio::task::spawn_blocking(move || change(&permission, &effect))
                     .await
@@ -105,7 +105,7 @@ fn done(effect: &Effect, detail: String) -> Receipt {
     effect.receipt(Outcome::Done, detail, undo::of(effect))
 }
 
-/// Changes or removes a file.
+/// Changes, moves or removes a file.
 fn change(permission: &Permission, effect: &Effect) -> Result<Receipt, HandsError> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let notes = match effect {
@@ -120,6 +120,20 @@ fn change(permission: &Permission, effect: &Effect) -> Result<Receipt, HandsErro
                 .writable(file, seen.file().is_none())
                 .map_err(denied)?;
             replace::replace(&slot, seen, body, *rights, &mut replace::fill)?
+        }
+        Effect::Move {
+            file,
+            to,
+            mark,
+            there,
+            leave,
+            ..
+        } => {
+            let from = permission.writable(file, false).map_err(denied)?;
+            let to = permission
+                .writable(to, there.file().is_none())
+                .map_err(denied)?;
+            replace::move_file(&from, &to, *mark, there, leave.as_ref())?
         }
         Effect::Remove { file, seen, .. } => {
             let slot = permission.writable(file, false).map_err(denied)?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt, ready};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Dry, Effect, Eyes, Hands, HandsError, Live, Runner, kind, prepare};
 use crate::{
@@ -55,6 +55,38 @@ impl Runner for Asked {
 }
 
 pub const SECRET: &str = "nobody may touch this\n";
+
+/// Every kind that acts on a file, with arguments that change this one.
+pub fn file_steps(file: &str) -> [(&'static str, Value); 6] {
+    [
+        (
+            "restore_file",
+            json!({"file": file, "from": "rules/defaults/x.json"}),
+        ),
+        ("write_file", json!({"file": file, "body": "new"})),
+        ("set_json", json!({"file": file, "set": {"a": 2}})),
+        ("remove_file", json!({"file": file, "older_than": "5m"})),
+        ("move_file", json!({"file": file, "to": "logs/moved.json"})),
+        (
+            "move_file",
+            json!({"file": "state/other.json", "to": file, "overwrite": true}),
+        ),
+    ]
+}
+
+/// A world for [`file_steps`] on `data/x.json`.
+pub fn world() -> World {
+    let world = World::new();
+    world.put("rules/defaults/x.json", "{\"a\": 0}\n");
+    world.put("data/x.json", "{\"a\": 1}\n");
+    world.put("state/other.json", "{\"a\": 3}\n");
+    world
+}
+
+pub fn fifo(path: &Path) {
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).expect("a FIFO");
+}
 
 impl World {
     pub fn new() -> World {

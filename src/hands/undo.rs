@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     Effect, Eyes, HandsError,
-    effect::Rights,
-    image::{self, Seen, sha256},
+    effect::{Leave, Rights},
+    image::{self, Mark, Seen, sha256},
 };
 use crate::model::step::{Outcome, Receipt};
 
@@ -29,6 +29,15 @@ enum Undo {
         /// SHA-256 of what the step left; nothing if it removed the file.
         after: Option<String>,
     },
+    Moved {
+        file: String,
+        to: String,
+        mark: Mark,
+        /// What stood at `to` before; nothing if nothing did.
+        replaced: Option<Kept>,
+        /// SHA-256 of what the step left at `file`; nothing if nothing.
+        left: Option<String>,
+    },
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +55,27 @@ enum Body {
     Text(String),
     /// Of a body that is no UTF-8.
     Hex(String),
+}
+
+impl Kept {
+    fn of(seen: &Seen) -> Option<Kept> {
+        seen.file().map(|image| Kept {
+            body: Body::of(&image.body),
+            mode: image.mode,
+            user: image.user,
+            group: image.group,
+        })
+    }
+
+    /// The body and its rights; nothing if it is damaged.
+    fn leave(self) -> Option<Leave> {
+        let rights = Rights {
+            mode: Some(self.mode),
+            owner: Some((self.user, self.group)),
+        };
+        let body = self.body.bytes()?;
+        Some(Leave { body, rights })
+    }
 }
 
 impl Body {
@@ -76,21 +106,29 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             file, body, seen, ..
         } => file_undo(file, seen, Some(sha256(body))),
         Effect::Remove { file, seen, .. } => file_undo(file, seen, None),
+        Effect::Move {
+            file,
+            to,
+            mark,
+            there,
+            leave,
+            ..
+        } => Undo::Moved {
+            file: file.clone(),
+            to: to.clone(),
+            mark: *mark,
+            replaced: Kept::of(there),
+            left: leave.as_ref().map(|leave| sha256(&leave.body)),
+        },
         Effect::Run { .. } | Effect::RunChecks { .. } | Effect::Signal { .. } => return None,
     };
     serde_json::to_value(undo).ok()
 }
 
 fn file_undo(file: &str, seen: &Seen, after: Option<String>) -> Undo {
-    let before = seen.file().map(|image| Kept {
-        body: Body::of(&image.body),
-        mode: image.mode,
-        user: image.user,
-        group: image.group,
-    });
     Undo::File {
         file: file.to_owned(),
-        before,
+        before: Kept::of(seen),
         after,
     }
 }
@@ -116,6 +154,13 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
             before,
             after,
         }) => (file, before, after),
+        Ok(Undo::Moved {
+            file,
+            to,
+            mark,
+            replaced,
+            left,
+        }) => return back(&file, &to, mark, replaced, left.as_ref(), eyes),
         Ok(Undo::Nothing) => {
             return Ok(Effect::Nothing {
                 kind: UNDO,
@@ -143,11 +188,7 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
             },
         });
     };
-    let rights = Rights {
-        mode: Some(before.mode),
-        owner: Some((before.user, before.group)),
-    };
-    let Some(body) = before.body.bytes() else {
+    let Some(Leave { body, rights }) = before.leave() else {
         return fail(format!("the before-image of {file} is damaged"));
     };
     Ok(Effect::Write {
@@ -156,6 +197,38 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
         body,
         rights,
         seen,
+    })
+}
+
+/// Moves a file back, if it is still the one that was moved and nothing has taken its old name since.
+fn back(
+    file: &str,
+    to: &str,
+    mark: Mark,
+    replaced: Option<Kept>,
+    left: Option<&String>,
+    eyes: &Eyes,
+) -> Result<Effect, HandsError> {
+    let fail = |reason: String| Err(HandsError::Failed(reason));
+    let (to, moved) = image::find(&eyes.permission, to)?;
+    let (file, there) = image::look(&eyes.permission, file)?;
+    if moved != Some(mark) {
+        return fail(format!("{to} has changed since: it is left where it is"));
+    }
+    if there.file().map(|image| &image.sha256) != left {
+        return fail(format!("{file} has changed since: it is left as it is"));
+    }
+    let leave = match replaced.map(Kept::leave) {
+        Some(None) => return fail(format!("the before-image of {to} is damaged")),
+        leave => leave.flatten(),
+    };
+    Ok(Effect::Move {
+        kind: UNDO,
+        file: to,
+        to: file,
+        mark,
+        there,
+        leave,
     })
 }
 

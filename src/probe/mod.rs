@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`], [`host`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`], [`host`], [`script`] | the kinds |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
@@ -21,6 +21,8 @@
 mod apart;
 mod backward;
 pub mod command;
+#[cfg(test)]
+mod confinement;
 pub mod file;
 pub mod host;
 pub mod json;
@@ -30,6 +32,7 @@ mod pattern;
 pub mod plugin;
 pub mod process;
 pub mod processes;
+pub mod script;
 mod search;
 pub mod status;
 mod strict_json;
@@ -47,7 +50,7 @@ use futures::future::BoxFuture;
 use crate::{
     model::{Name, facts::Facts, node::Node, status::Status, text::Mistake},
     permission::Permission,
-    script::{Engine, Ground, Known},
+    script::{Engine, Ground, Known, Scripts},
 };
 
 /// Why a probe could not look.
@@ -118,6 +121,8 @@ pub struct Workshop<'a> {
     /// What templates may use: `vars`, `env(…)`, `now`.
     pub known: &'a Known,
     pub permission: &'a Permission,
+    /// The scripts that stand beside the rules.
+    pub scripts: &'a Scripts,
     pub mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -145,6 +150,7 @@ pub static KINDS: &[&Kind] = &[
     &status::KIND,
     &process::KIND,
     &host::KIND,
+    &script::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
@@ -158,14 +164,16 @@ mod tests {
     #[test]
     fn every_example_builds_and_every_fact_is_documented() {
         let bench = Bench::new().allowing_to_run(&["/usr/bin/systemctl is-active trading-bot"]);
+        let bench = bench.with_script("lag", "#{ lag_s: args.limit, worst: `x` }");
         for kind in KINDS {
             let example: serde_json::Value =
                 serde_yaml::from_str(kind.example).expect("an example is YAML");
             let rule = example["probe"][kind.name].clone();
             let probe = bench.build(kind, rule).expect(kind.name);
             let documented: Vec<&str> = kind.facts.iter().map(|(name, _, _)| *name).collect();
+            let any = documented == ["NAME"]; // those that a script names
             for name in probe.shape().names() {
-                assert!(documented.contains(&name), "{}: {name}", kind.name);
+                assert!(any || documented.contains(&name), "{}: {name}", kind.name);
             }
             let schema = (kind.schema)(&mut schemars::SchemaGenerator::default());
             assert_eq!(

@@ -13,7 +13,7 @@ use super::{Board, Eyes, Kind, NoBoard, Probe, Tails, Workshop};
 use crate::{
     model::{moment::Moment, node::Node, text::Mistake},
     permission::{Permission, Settings, settings::Allow},
-    script::{Engine, Ground, Known},
+    script::{Engine, Ground, Known, Scripts},
 };
 
 /// The instant of all looks: 2026-01-06T16:30:00Z.
@@ -22,6 +22,7 @@ pub(super) const NOW: Moment = Moment(1_767_717_000_000);
 pub(super) struct Bench {
     root: tempfile::TempDir,
     settings: Settings,
+    scripts: Scripts,
     vars: Value,
     pub(super) board: Arc<dyn Board>,
     pub(super) tails: Arc<Tails>,
@@ -37,6 +38,7 @@ impl Bench {
         Bench {
             root,
             settings: Settings::default(),
+            scripts: Scripts::default(),
             vars: json!({"name": "x", "list": ["a b", "c"]}),
             board: Arc::new(NoBoard),
             tails: Arc::default(),
@@ -52,6 +54,19 @@ impl Bench {
                 .collect(),
             ..Allow::default()
         };
+        self
+    }
+
+    /// A script that rules name `rules/scripts/NAME.rhai`.
+    pub(super) fn with_script(mut self, name: &str, text: &str) -> Bench {
+        let file = format!("rules/scripts/{name}.rhai");
+        self.scripts
+            .add(format!("scripts/{name}.rhai"), file.into(), Some(text));
+        self
+    }
+
+    pub(super) fn with_vars(mut self, vars: Value) -> Bench {
+        self.vars = vars;
         self
     }
 
@@ -96,6 +111,7 @@ impl Bench {
                 engine: &Engine::new(),
                 known: &known,
                 permission: &self.permission(),
+                scripts: &self.scripts,
                 mistakes: &mut mistakes,
             },
         );

@@ -43,6 +43,11 @@ impl Template {
         })
     }
 
+    /// How many plain texts and expressions it is made of.
+    pub(super) fn parts(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub fn text(&self) -> &Text {
         &self.text
     }

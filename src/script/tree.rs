@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Engine, Fault, Known, Scope, Template};
+use super::{Engine, Fault, Known, Scope, Template, exits};
 use crate::model::{
     node::{Node, Tree},
     text::Mistake,
@@ -53,6 +53,29 @@ impl TemplateTree {
             }
         };
         (mistakes.len() == before).then_some(tree)
+    }
+
+    /// What it will look like, as far as that is known before it is filled in; `null` is of any kind.
+    pub fn sample(&self) -> Value {
+        match self {
+            TemplateTree::Value(value) => value.clone(),
+            // a text that is exactly one `${…}` keeps its value's kind
+            TemplateTree::Text(template) => match (template.constant(), template.parts()) {
+                (Some(text), _) => text.into(),
+                (None, 1) => Value::Null,
+                (None, _) => "text".into(),
+            },
+            TemplateTree::List(items) => {
+                let samples = items.iter().map(TemplateTree::sample);
+                let one = samples.reduce(|one, other| exits::common(&one, &other));
+                Value::Array(one.into_iter().collect())
+            }
+            TemplateTree::Map(entries) => {
+                let entries = entries.iter();
+                let entries = entries.map(|(key, value)| (key.clone(), value.sample()));
+                Value::Object(entries.collect())
+            }
+        }
     }
 
     pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Value, Fault> {

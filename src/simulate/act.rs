@@ -270,6 +270,7 @@ impl Driver<'_> {
                     changed.push(file.clone());
                 }
                 Effect::Remove { file, .. } => changed.push(file.clone()),
+                Effect::Move { file, to, .. } => changed.extend([file.clone(), to.clone()]),
                 _ => {}
             }
         }

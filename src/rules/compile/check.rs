@@ -31,17 +31,7 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 9] = [
-    "code",
-    "http",
-    "tcp",
-    "dns",
-    "tls",
-    "heartbeat",
-    "prometheus",
-    "sql",
-    "script",
-];
+const LATER: &[&str] = &["code", "http", "tcp", "dns", "tls", "heartbeat", "prometheus", "sql"];
 
 /// Compiles a check into the unit of its file.
 pub fn compile(
@@ -118,7 +108,7 @@ fn parts(
         });
     }
     let remedy = part("remediation", rule.remediation.is_some()).map(|part| {
-        let print = Fingerprint::new(compiler.vars);
+        let print = Fingerprint::new(compiler.vars).knowing(compiler.scripts);
         remediation::read(part, trigger.every, defaults, &names, print, notes)
     });
     let name = name?;
@@ -297,6 +287,7 @@ fn probe(
         engine: compiler.engine,
         known: &compiler.ground,
         permission: compiler.permission,
+        scripts: compiler.scripts,
         mistakes,
     };
     let built = (kind.build)(body, &mut workshop)?;
@@ -423,7 +414,7 @@ fn warn_idle(judging: &Judging, when: &[Status], node: &Node, notes: &mut Notes)
 }
 
 fn fingerprint(compiler: &Compiler<'_>, node: &Node, defaults: &Defaults) -> String {
-    let mut print = Fingerprint::new(compiler.vars);
+    let mut print = Fingerprint::new(compiler.vars).knowing(compiler.scripts);
     print.part("check", node);
     if let Some(defaults) = &defaults.node {
         for (key, value) in defaults.entries() {

@@ -28,7 +28,7 @@ use crate::{
         text::{Mistake, Text},
     },
     permission::Permission,
-    script::{Engine, Known},
+    script::{Engine, Known, Scripts},
 };
 use defaults::Defaults;
 
@@ -37,6 +37,7 @@ pub struct Compiler<'a> {
     pub engine: &'a Engine,
     pub permission: &'a Permission,
     pub vars: &'a Map<String, Value>,
+    pub scripts: &'a Scripts,
     /// Names that every expression may read.
     pub ground: Known,
 }
@@ -48,6 +49,7 @@ impl<'a> Compiler<'a> {
         engine: &'a Engine,
         permission: &'a Permission,
         vars: &'a Map<String, Value>,
+        scripts: &'a Scripts,
         complete: bool,
     ) -> Compiler<'a> {
         let listed = permission.settings.env.iter().map(String::as_str);
@@ -56,6 +58,7 @@ impl<'a> Compiler<'a> {
             engine,
             permission,
             vars,
+            scripts,
             ground: if complete {
                 ground
             } else {

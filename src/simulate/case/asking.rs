@@ -279,7 +279,8 @@ fn asked_by(check: &Check) -> Vec<Name> {
         .remediation
         .iter()
         .flat_map(|it| it.ladder.iter().flatten());
-    for step in steps.filter(|step| step.kind == "run_checks") {
+    // A script can only ask for checks that it is given or names itself; those that it names are not known here.
+    for step in steps.filter(|step| matches!(step.kind, "run_checks" | "run_script")) {
         constants(&step.args, &mut asked);
     }
     asked.extend(asked_by_probes(check));
