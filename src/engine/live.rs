@@ -171,12 +171,6 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let scribe = Scribe::start(journals)
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
     let mut notes = loaded.notes;
-    if !loader.ground.settings.allow.reach.is_empty() {
-        notes.push(
-            "`allow.reach` allows nothing yet: no probe or step of this version reaches a host"
-                .to_owned(),
-        );
-    }
     if let Opened::SetAside { path, why } = &opened {
         notes.push(format!(
             "the store was corrupt ({why}) and was set aside as {}: repairs are paused until `homeostat resume`",

@@ -1,4 +1,4 @@
-//! Who may do what: below which directories steps write, what probes read, which programs start.
+//! Who may do what: below which directories steps write, what probes read, which programs start, which hosts are reached.
 //!
 //! Paths are resolved through directory handles, one component at a time, so neither `..` nor a symlink leads out, also
 //! when somebody swaps a directory meanwhile. `homeostat.yaml` at the root widens the little that is allowed by default;
@@ -11,11 +11,13 @@
 //! | [`finding`] | which files match a pattern |
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
+//! | [`reaching`] | may this host be connected to |
 //! | [`exposed`] | could anybody rewrite the rules |
 
 pub mod exposed;
 pub mod finding;
 mod parents;
+pub mod reaching;
 pub mod reading;
 pub mod running;
 pub mod settings;
@@ -72,7 +74,7 @@ impl Denied {
     }
 }
 
-/// What may be read, written and started below one root.
+/// What may be read, written, started and reached from one root.
 pub struct Permission {
     /// Absolute, without symlinks.
     pub(crate) root: PathBuf,
@@ -83,6 +85,8 @@ pub struct Permission {
     parents: parents::Parents,
     /// Programs that may be started: `settings.allow.run`, read.
     runs: Vec<running::Allowed>,
+    /// Hosts that may be reached besides loopback: `settings.allow.reach`, read.
+    reaches: Vec<reaching::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
     pub(crate) reserved: Vec<String>,
 }
@@ -127,6 +131,12 @@ impl Permission {
             .iter()
             .map(|pattern| running::Allowed::parse(pattern).map_err(Denied::Forbidden))
             .collect::<Result<_, _>>()?;
+        let reaches = settings
+            .allow
+            .reach
+            .iter()
+            .map(|entry| reaching::Allowed::parse(entry).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
         if let Some(path) = settings.allow.read.iter().find(|path| !is_plain(path)) {
             return Err(Denied::forbidden(format!(
                 "allow.read: `{path}` is no absolute path without `..`"
@@ -139,6 +149,7 @@ impl Permission {
             settings,
             parents: parents::Parents::default(),
             runs,
+            reaches,
             reserved: Vec::new(),
         })
     }

@@ -32,7 +32,9 @@ impl Default for Settings {
 pub struct Allow {
     /// `/absolute/program ARG …`; `*` stands for one argument.
     pub run: Vec<String>,
-    /// `host:port` besides loopback.
+    /// Hosts besides loopback: `name:port`, `*.example.net:443`, `10.0.0.0/8:*`, `[2001:db8::1]:443`; `*` is any port.
+    /// The address a name leads to is judged too: link-local ones, where clouds keep credentials, need an entry of their
+    /// own.
     pub reach: Vec<String>,
     /// Absolute paths that probes may read besides the root; a directory allows everything below it.
     pub read: Vec<String>,

@@ -5,8 +5,9 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`tcp`] | the kinds |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
+//! | [`remote`] | what the kinds share that look over the network |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
 //! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
@@ -19,10 +20,12 @@ pub mod file;
 pub mod json;
 pub mod jsonl;
 mod path;
+mod remote;
 mod search;
 pub mod status;
 mod strict_json;
 mod tails;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod text;
@@ -131,6 +134,7 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &tcp::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {

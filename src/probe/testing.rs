@@ -1,6 +1,7 @@
 //! For the tests of the kinds: a root with files of known age, a probe out of JSON, its facts as JSON.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::Arc,
@@ -13,7 +14,7 @@ use super::{Board, Eyes, Kind, NoBoard, Probe, Tails, Workshop};
 use crate::{
     model::{moment::Moment, node::Node, text::Mistake},
     permission::{Permission, Settings, settings::Allow},
-    script::{Engine, Ground, Known},
+    script::{Engine, Env, Ground, Known},
 };
 
 /// The instant of all looks: 2026-01-06T16:30:00Z.
@@ -23,6 +24,7 @@ pub(super) struct Bench {
     root: tempfile::TempDir,
     settings: Settings,
     vars: Value,
+    env: BTreeMap<String, Option<String>>,
     pub(super) board: Arc<dyn Board>,
     pub(super) tails: Arc<Tails>,
     pub(super) now: Moment,
@@ -38,6 +40,7 @@ impl Bench {
             root,
             settings: Settings::default(),
             vars: json!({"name": "x", "list": ["a b", "c"]}),
+            env: [("HOST".to_owned(), None)].into(),
             board: Arc::new(NoBoard),
             tails: Arc::default(),
             now: NOW,
@@ -50,8 +53,19 @@ impl Bench {
                 .iter()
                 .map(|pattern| (*pattern).to_owned())
                 .collect(),
-            ..Allow::default()
+            ..self.settings.allow
         };
+        self
+    }
+
+    pub(super) fn allowing_to_reach(mut self, entries: &[&str]) -> Bench {
+        self.settings.allow.reach = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        self
+    }
+
+    /// Sets a variable that `env("…")` may read.
+    pub(super) fn with_env(mut self, name: &str, value: &str) -> Bench {
+        self.env.insert(name.to_owned(), Some(value.to_owned()));
         self
     }
 
@@ -79,7 +93,9 @@ impl Bench {
             ground: Ground {
                 now: self.now,
                 vars: Arc::new(self.vars.as_object().cloned().unwrap_or_default()),
-                ..Ground::default()
+                env: Arc::new(Env {
+                    listed: self.env.clone(),
+                }),
             },
             tails: Arc::clone(&self.tails),
             board: Arc::clone(&self.board),

@@ -31,10 +31,9 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 11] = [
+const LATER: [&str; 10] = [
     "code",
     "http",
-    "tcp",
     "dns",
     "tls",
     "process",
