@@ -7,8 +7,14 @@
 //! | file | is |
 //! |---|---|
 //! | [`dial`] | resolving, permission, a connection |
+//! | [`tls`] | whom to trust, the handshake, what a certificate says |
+//! | [`exchange`] | one HTTP request and its answer, redirects and limits included |
 
 pub mod dial;
+pub mod exchange;
+#[cfg(test)]
+pub mod testing;
+pub mod tls;
 
 pub use dial::Peer;
 

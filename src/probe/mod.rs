@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`tcp`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`http`], [`tcp`], [`tls`] | the kinds |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
 //! | [`remote`] | what the kinds share that look over the network |
 //! | [`strict_json`] | JSON without duplicate keys |
@@ -17,6 +17,7 @@
 mod backward;
 pub mod command;
 pub mod file;
+pub mod http;
 pub mod json;
 pub mod jsonl;
 mod path;
@@ -29,6 +30,7 @@ pub mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod tls;
 mod window;
 
 use std::{sync::Arc, time::Duration};
@@ -134,7 +136,9 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &http::KIND,
     &tcp::KIND,
+    &tls::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Eyes, ProbeError, Workshop, path::Filled};
+use super::{
+    Eyes, ProbeError, Workshop,
+    path::{Filled, whole},
+};
 use crate::{
     model::{
         facts::Facts,
@@ -15,7 +18,8 @@ use crate::{
         span::Span,
         text::{Mistake, Place, Text},
     },
-    net::{NetError, Peer},
+    net::{NetError, Peer, tls::Roots},
+    permission::settings::Size,
 };
 
 /// What `error` says when a template gave `()`.
@@ -127,4 +131,17 @@ pub(super) fn failed(facts: Facts, error: &NetError) -> Facts {
 
 pub(super) fn milliseconds(span: Duration) -> Value {
     Value::from(span.as_secs_f64() * 1000.0)
+}
+
+/// Whose certificates are trusted: those of the file, or of the system.
+pub(super) fn roots(ca: Option<&Filled>, eyes: &Eyes) -> Result<Roots, ProbeError> {
+    let Some(ca) = ca else {
+        return Ok(Roots::System);
+    };
+    let path = ca.at(eyes)?;
+    let Some(mut opened) = eyes.permission.read(&path)? else {
+        return Err(ProbeError(format!("{path} is missing")));
+    };
+    let pem = whole(&path, &mut opened, Size(1 << 20))?;
+    Roots::from_pem(&pem).map_err(|why| ProbeError(format!("{path} {why}")))
 }

@@ -22,6 +22,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod url;
 mod value;
 
 pub use engine::Engine;
@@ -29,6 +30,7 @@ pub use expr::{Expr, Known};
 pub use scope::{Env, Ground, Scope};
 pub use template::Template;
 pub use tree::TemplateTree;
+pub use url::{Unfit, UrlTemplate};
 
 use crate::model::text::Place;
 

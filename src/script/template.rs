@@ -73,6 +73,15 @@ impl Template {
         }
     }
 
+    /// A fault of the text as a whole.
+    pub(super) fn fault(&self, message: String) -> Fault {
+        Fault {
+            message,
+            place: self.text.place(),
+            expression: self.text.to_string(),
+        }
+    }
+
     /// A text; a `${…}` that gives `()` is a fault, a map or list is written as JSON.
     pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<String, Fault> {
         let mut rendered = String::new();
@@ -98,6 +107,14 @@ impl Template {
             }
         }
         Ok(Some(rendered))
+    }
+
+    /// The value of a text that is exactly one `${…}`; `None` if it is not.
+    pub(super) fn whole(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Option<Value>, Fault> {
+        match &self.pieces[..] {
+            [Piece::Expr(expr)] => expr.value(engine, scope).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// A value: of its own kind if the template is exactly one `${…}`, else the text.

@@ -239,7 +239,7 @@ fn keys() -> Vec<Fault> {
             "not-yet",
             "threshold: { critical: missing }",
         )
-        .replacing("{ json:", "{ §http:"),
+        .replacing("{ json:", "{ §prometheus:"),
         fault("calendars", "not-yet", "§calendars: {}\n"),
         check("cron", "not-yet", "trigger: { §cron: '*/5 * * * *' }"),
         check(

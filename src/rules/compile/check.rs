@@ -31,11 +31,9 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 10] = [
+const LATER: [&str; 8] = [
     "code",
-    "http",
     "dns",
-    "tls",
     "process",
     "host",
     "heartbeat",
