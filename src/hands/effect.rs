@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use super::image::{Image, Seen};
 use super::{HandsError, command_line, diff};
+pub use super::{
+    call_http::Call,
+    image::{Image, Seen},
+};
 use crate::model::step::{Outcome, Receipt};
 
 /// Something to do to the world, complete: committing it needs nothing but hands.
@@ -34,6 +37,8 @@ pub enum Effect {
         argv: Vec<String>,
         timeout: Duration,
     },
+    /// Sends a request.
+    Call(Box<Call>),
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
 }
@@ -56,32 +61,35 @@ impl Effect {
             | Effect::Write { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
+            Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
         }
     }
 
-    /// The file, command line or check names it is about.
+    /// The file, command line, request or check names it is about.
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
             Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
+            Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
         }
     }
 
-    /// The difference it makes to a file.
+    /// The difference it makes to a file, or the request it sends.
     pub fn diff(&self) -> Option<String> {
         match self {
             Effect::Write {
                 file, body, seen, ..
             } => diff::unified(file, seen.body(), Some(body)),
             Effect::Remove { file, seen, .. } => diff::unified(file, seen.body(), None),
+            Effect::Call(call) => Some(call.told()),
             _ => None,
         }
     }
 
-    /// What it does to a file, as (`change`, `changed`) and the rest of the sentence.
+    /// What it does, as (`change`, `changed`) and the rest of the sentence.
     pub(super) fn deed(&self) -> (&'static str, &'static str, String) {
         match self {
             Effect::Write {
@@ -109,6 +117,7 @@ impl Effect {
                 ("remove", "removed", format!("{file} ({size} bytes)"))
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
+            Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
             Effect::Nothing { why, .. } => ("do", "did", format!("nothing: {why}")),
         }

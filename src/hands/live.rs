@@ -62,6 +62,7 @@ impl Live {
                 let detail = self.run(argv, *timeout).await?;
                 Ok(done(effect, detail))
             }
+            Effect::Call(call) => Ok(done(effect, call.send(&self.permission).await?)),
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;
                 Ok(done(effect, said.map_err(HandsError::Failed)?))

@@ -4,6 +4,7 @@
 //! receipts. Only [`live`] changes anything outside the process. Doing a step twice is as good as once.
 
 mod args;
+pub mod call_http;
 mod diff;
 pub mod dry;
 mod edit;
@@ -86,6 +87,7 @@ pub static KINDS: &[&Kind] = &[
     &set_json::KIND,
     &remove_file::KIND,
     &run_command::KIND,
+    &call_http::KIND,
     &run_checks::KIND,
 ];
 
@@ -138,7 +140,7 @@ pub fn refused(step: &Step, error: &HandsError) -> Receipt {
     }
 }
 
-/// What a step says it is about: its file, its command line or its checks.
+/// What a step says it is about: its file, its command line, its URL or its checks.
 fn target(args: &Map<String, Value>) -> String {
     let texts = |key: &str| -> Vec<String> {
         let items = args.get(key).and_then(Value::as_array);
@@ -148,6 +150,7 @@ fn target(args: &Map<String, Value>) -> String {
     match args.get("file") {
         Some(file) => plain(file),
         None if args.contains_key("argv") => command_line(&texts("argv")),
+        None if args.contains_key("url") => args.get("url").map(plain).unwrap_or_default(),
         None => texts("checks").join(", "),
     }
 }

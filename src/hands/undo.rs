@@ -76,7 +76,7 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             file, body, seen, ..
         } => file_undo(file, seen, Some(sha256(body))),
         Effect::Remove { file, seen, .. } => file_undo(file, seen, None),
-        Effect::Run { .. } | Effect::RunChecks { .. } => return None,
+        Effect::Run { .. } | Effect::Call(_) | Effect::RunChecks { .. } => return None,
     };
     serde_json::to_value(undo).ok()
 }

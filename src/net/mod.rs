@@ -7,11 +7,13 @@
 //! | file | is |
 //! |---|---|
 //! | [`dial`] | resolving, permission, a connection |
+//! | [`name`] | one question to a DNS server |
 //! | [`tls`] | whom to trust, the handshake, what a certificate says |
 //! | [`exchange`] | one HTTP request and its answer, redirects and limits included |
 
 pub mod dial;
 pub mod exchange;
+pub mod name;
 #[cfg(test)]
 pub mod testing;
 pub mod tls;

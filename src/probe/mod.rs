@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`http`], [`tcp`], [`tls`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`dns`], [`http`], [`tcp`], [`tls`] | the kinds |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
 //! | [`remote`] | what the kinds share that look over the network |
 //! | [`strict_json`] | JSON without duplicate keys |
@@ -16,6 +16,7 @@
 
 mod backward;
 pub mod command;
+pub mod dns;
 pub mod file;
 pub mod http;
 pub mod json;
@@ -136,6 +137,7 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &dns::KIND,
     &http::KIND,
     &tcp::KIND,
     &tls::KIND,

@@ -356,14 +356,14 @@ mod tests {
             ),
             (
                 self_signed(here, (2025, 1, 1), (2026, 1, 10)),
-                false,
+                true,
                 "it is self-signed",
                 3.3,
             ),
             (
                 self_signed(here, (2025, 1, 1), (2026, 1, 1)),
-                false,
-                "it is self-signed",
+                true,
+                "it is expired",
                 -5.6,
             ),
             (

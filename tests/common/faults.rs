@@ -260,7 +260,7 @@ fn keys() -> Vec<Fault> {
         check(
             "a step of a later version",
             "not-yet",
-            "remediation: [ { §call_http: { url: x } } ]",
+            "remediation: [ { §restart_unit: { unit: x } } ]",
         ),
         fault(
             "a check without a name",

@@ -31,9 +31,8 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 8] = [
+const LATER: [&str; 7] = [
     "code",
-    "dns",
     "process",
     "host",
     "heartbeat",

@@ -5,7 +5,7 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, restore_file, run_checks},
+    hands::{self, call_http, restore_file, run_checks},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -14,9 +14,8 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "move_file",
-    "call_http",
     "signal_process",
     "restart_unit",
     "raise_event",
@@ -122,7 +121,10 @@ fn step(
     let before = mistakes.len();
     (kind.check)(&args, names.permission(), mistakes);
     let told = mistakes.len() > before;
-    let tree = names.tree(&args, &known, mistakes)?;
+    let mut tree = names.tree(&args, &known, mistakes)?;
+    if kind.name == call_http::KIND.name {
+        tree = tree.with_url("url", mistakes)?;
+    }
     if !told {
         note(kind.name, &args, names, found);
     }
