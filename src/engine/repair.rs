@@ -23,6 +23,7 @@ use crate::{
         step::{Outcome, Receipt, Step},
         verdict::Verdict,
     },
+    permission::Secrets,
     remediation::{self, PlanError},
     rules::book::Book,
     script::{self, Ground, Scope},
@@ -44,6 +45,16 @@ struct Work {
 enum Done {
     Acted(Vec<Receipt>),
     Withheld(HeldBy, String),
+}
+
+impl Done {
+    /// It is done: from here on it is told.
+    fn hide(&mut self, secrets: &Secrets) {
+        match self {
+            Done::Acted(receipts) => receipts.iter_mut().for_each(|it| secrets.hide_receipt(it)),
+            Done::Withheld(_, reason) => *reason = secrets.hide(reason).into_owned(),
+        }
+    }
 }
 
 impl Driver {
@@ -68,7 +79,8 @@ impl Driver {
             let mut told = Attempt::clone(&work.attempt);
             // Without an outcome the attempt would stay open for ever.
             let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
-            let done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            let mut done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            done.hide(work.eyes.permission.secrets());
             let input = match done {
                 Done::Acted(receipts) => {
                     told.receipts.clone_from(&receipts);
@@ -187,6 +199,8 @@ async fn undo_all(receipts: &[Receipt], eyes: &Eyes, hands: &Arc<dyn Hands>) -> 
         };
         undone.push(done);
     }
+    let secrets = eyes.permission.secrets();
+    undone.iter_mut().for_each(|it| secrets.hide_receipt(it));
     undone
 }
 
@@ -247,7 +261,7 @@ impl Work {
         let Some(rung) = remediation.ladder.get(self.attempt.rung) else {
             return Ok(Vec::new());
         };
-        let facts = self.verdict.as_ref().map(|verdict| verdict.facts.clone());
+        let facts = self.verdict.as_ref().map(|verdict| verdict.seen().clone());
         let facts = facts.unwrap_or_default();
         let mut scope = Scope::new(&self.ground)
             .facts(&facts)
@@ -278,7 +292,8 @@ impl Work {
 
     /// What undoing needs is durable before the act.
     async fn keep_image(&self, effect: &Effect) -> Result<(), String> {
-        let promise = effect.promise();
+        let mut promise = effect.promise();
+        self.eyes.permission.secrets().hide_receipt(&mut promise);
         if promise.undo.is_none() || matches!(effect, Effect::Nothing { .. }) {
             return Ok(());
         }

@@ -17,7 +17,6 @@ use url::Url;
 use super::{Effect, Eyes, HandsError, Kind, args, denied, diff};
 use crate::{
     model::{
-        moment::Moment,
         node::{self, Node},
         span::Span,
         text::{Mistake, Text},
@@ -407,11 +406,6 @@ impl Call {
             false => format!("answered {code} after {took}: {}", diff::visible(&told)),
         }))
     }
-
-    #[cfg(test)]
-    pub(super) fn at(&self) -> Moment {
-        self.request.trust.at
-    }
 }
 
 /// A URL without what would steer a terminal.
@@ -426,7 +420,7 @@ mod tests {
     use super::*;
     use crate::{
         hands::testing::{World, mistakes},
-        model::{standing::HeldBy, step::Outcome},
+        model::{moment::Moment, standing::HeldBy, step::Outcome},
         net::testing::{Authority, Server, answer},
     };
 
@@ -593,7 +587,7 @@ mod tests {
     fn a_call_is_judged_as_of_its_look() {
         let world = World::new();
         match world.ready("call_http", json!({"url": "http://127.0.0.1/"})) {
-            Effect::Call(call) => assert_eq!(call.at(), world.now),
+            Effect::Call(call) => assert_eq!(call.request.trust.at, world.now),
             other => panic!("{other:?}"),
         }
     }

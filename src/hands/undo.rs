@@ -38,6 +38,9 @@ struct Kept {
     mode: u32,
     user: u32,
     group: u32,
+    /// Of the body: one that held a secret which is another one now cannot be put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,7 @@ fn file_undo(file: &str, seen: &Seen, after: Option<String>) -> Undo {
         mode: image.mode,
         user: image.user,
         group: image.group,
+        sha256: Some(image.sha256.clone()),
     });
     Undo::File {
         file: file.to_owned(),
@@ -110,7 +114,8 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
     let Some(undo) = &receipt.undo else {
         return fail(format!("{} cannot be undone", receipt.kind));
     };
-    let (file, before, after) = match Undo::deserialize(undo) {
+    let undo = eyes.permission.secrets().reveal_value(undo);
+    let (file, before, after) = match Undo::deserialize(&undo) {
         Ok(Undo::File {
             file,
             before,
@@ -150,6 +155,11 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
     let Some(body) = before.body.bytes() else {
         return fail(format!("the before-image of {file} is damaged"));
     };
+    if before.sha256.is_some_and(|known| known != sha256(&body)) {
+        return fail(format!(
+            "the before-image of {file} cannot be made whole: a secret that stood in it is another one now"
+        ));
+    }
     Ok(Effect::Write {
         kind: UNDO,
         file,

@@ -12,6 +12,7 @@
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
 //! | [`reaching`] | may this host be connected to |
+//! | [`secrets`] | what is never told |
 //! | [`exposed`] | could anybody rewrite the rules |
 
 pub mod exposed;
@@ -20,6 +21,7 @@ mod parents;
 pub mod reaching;
 pub mod reading;
 pub mod running;
+pub mod secrets;
 pub mod settings;
 pub mod writing;
 
@@ -33,6 +35,7 @@ use crate::model::moment::Moment;
 
 pub use exposed::writable_by_everybody;
 pub use finding::Pattern;
+pub use secrets::Secrets;
 pub use settings::Settings;
 
 /// Steps write below these directories of the root and nowhere else.
@@ -89,6 +92,8 @@ pub struct Permission {
     reaches: Vec<reaching::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
     pub(crate) reserved: Vec<String>,
+    /// What is never told.
+    secrets: Arc<Secrets>,
 }
 
 /// An open regular file and what `fstat` said of it.
@@ -151,6 +156,7 @@ impl Permission {
             runs,
             reaches,
             reserved: Vec::new(),
+            secrets: Arc::default(),
         })
     }
 
@@ -158,6 +164,17 @@ impl Permission {
     pub fn reserving(mut self, files: impl IntoIterator<Item = String>) -> Permission {
         self.reserved.extend(files);
         self
+    }
+
+    /// Never tells these.
+    pub fn hiding(mut self, secrets: Arc<Secrets>) -> Permission {
+        self.secrets = secrets;
+        self
+    }
+
+    /// What is never told.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The root, absolute and without symlinks.

@@ -10,7 +10,7 @@ use crate::model::span::Span;
 pub struct Settings {
     /// Address of the page and the API.
     pub listen: String,
-    /// Names that `env("…")` may read.
+    /// Names that `env("…")` may read. Their values, from six bytes on, are never shown or recorded.
     pub env: Vec<String>,
     pub allow: Allow,
     pub keep: Keep,
