@@ -251,7 +251,7 @@ fn a_secret_is_used_and_never_told() {
     assert!(root.text("logs/checks.jsonl").contains("•••BOT_KEY•••"));
     assert!(root.text("state/said.json").contains("•••BOT_KEY•••"));
 
-    // The facts are stored compressed.
+    // Facts and before-images are stored compressed.
     let (kept, _) = Store::open(&root.at("state/homeostat"), Moment(0)).expect("a store");
     let looks = kept
         .replay_looks(Moment(0), Moment(i64::MAX))
@@ -263,4 +263,13 @@ fn a_secret_is_used_and_never_told() {
         assert_untold(check, &told);
         assert!(told.contains("•••BOT_KEY"), "{told}");
     }
+    let images = kept.prepared_of(1).expect("images");
+    assert!(
+        !images.is_empty(),
+        "what undoing needs is kept before the act"
+    );
+    let attempt = kept.attempt(1).expect("readable").expect("an attempt");
+    let told = format!("{images:?} {attempt:?}");
+    assert_untold("what undoing needs", &told);
+    assert!(told.contains("•••OLD_KEY•••"), "{told}");
 }
