@@ -25,7 +25,7 @@ use crate::{
         exchange::{self, Exchange, Request},
         tls::{Roots, Trust},
     },
-    permission::Permission,
+    permission::{Permission, reaching},
 };
 
 pub static KIND: Kind = Kind {
@@ -244,7 +244,8 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
             Err(why) => wrong("url", "bad-value", why),
             Ok(peer) => {
                 if let Err(error) = permission.may_name_host(&peer.host, peer.port) {
-                    wrong("url", "not-allowed", error.told());
+                    let wrong = Mistake::new("not-allowed", error.told(), args.url.place());
+                    mistakes.push(wrong.help(reaching::help(peer.port)));
                 }
             }
         }

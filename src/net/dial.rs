@@ -20,6 +20,8 @@ use crate::{
 /// Names being resolved at a time. The system's resolver blocks a thread for as long as its servers are silent, and
 /// these threads must not use up those that judge.
 static RESOLVING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(32)));
+/// Looks and calls over the network at a time, so that they do not use up what a process may open.
+static GOING: Semaphore = Semaphore::const_new(400);
 /// Addresses of a name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
@@ -120,7 +122,15 @@ pub async fn within<T>(
     whom: &Peer,
     act: impl Future<Output = Result<T, NetError>>,
 ) -> Result<T, NetError> {
-    match timeout(limit, act).await {
+    let watch = Stopwatch::new();
+    let Ok(Ok(_turn)) = timeout(limit, GOING.acquire()).await else {
+        return Err(NetError::failed(format!(
+            "too much goes over the network: {whom} was not asked within {}",
+            told(limit)
+        )));
+    };
+    let left = limit.saturating_sub(watch.elapsed());
+    match timeout(left, act).await {
         Ok(done) => done,
         Err(_) => Err(NetError::failed(format!(
             "no answer from {whom} within {}",

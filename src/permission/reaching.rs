@@ -80,6 +80,13 @@ impl Allowed {
     }
 }
 
+/// What to write where a host is not allowed.
+pub fn help(port: u16) -> String {
+    format!(
+        "homeostat.yaml beside the rules says which hosts may be reached: allow: {{ reach: [\"HOST:{port}\"] }}"
+    )
+}
+
 /// Says what is wrong with an entry of `allow.reach`, for whoever knows where it stands.
 pub fn understood(entry: &str) -> Result<(), String> {
     Allowed::parse(entry).map(|_| ())

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Eyes, Kind, Probe, ProbeError, Workshop,
-    path::{Filled, not_allowed},
+    path::Filled,
     remote::{self, ERROR, NOT_CONFIGURED, SENT},
 };
 use crate::{
@@ -150,7 +150,7 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
                 .permission
                 .may_name_host(&peer.host, peer.port)
                 .err()
-                .map(|denied| not_allowed(&denied, text)),
+                .map(|denied| remote::not_allowed(&denied, peer.port, text)),
         };
         workshop.mistakes.extend(told);
     }

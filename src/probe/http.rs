@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Eyes, Kind, Probe, ProbeError, Workshop,
-    path::{Filled, not_allowed},
+    path::Filled,
     remote::{self, ERROR, NOT_CONFIGURED, SENT},
     strict_json,
 };
@@ -220,15 +220,10 @@ fn url(text: &Text, workshop: &mut Workshop<'_>) -> Option<UrlTemplate> {
         let start = url.template().constant().unwrap_or(start);
         let wrong = match exchange::url(start) {
             Err(why) => Some(Mistake::new("bad-value", why, text.place())),
-            Ok(url) => exchange::peer(&url)
-                .ok()
-                .and_then(|peer| {
-                    workshop
-                        .permission
-                        .may_name_host(&peer.host, peer.port)
-                        .err()
-                })
-                .map(|denied| not_allowed(&denied, text)),
+            Ok(url) => exchange::peer(&url).ok().and_then(|peer| {
+                let may = workshop.permission.may_name_host(&peer.host, peer.port);
+                Some(remote::not_allowed(&may.err()?, peer.port, text))
+            }),
         };
         if let Some(wrong) = wrong {
             workshop.mistakes.push(wrong);

@@ -19,7 +19,7 @@ use crate::{
         text::{Mistake, Place, Text},
     },
     net::{NetError, Peer, tls::Roots},
-    permission::settings::Size,
+    permission::{Denied, reaching, settings::Size},
 };
 
 /// What `error` says when a template gave `()`.
@@ -64,7 +64,7 @@ impl Whom {
                     .permission
                     .may_name_host(&peer.host, peer.port)
                     .err()
-                    .map(|denied| super::path::not_allowed(&denied, host)),
+                    .map(|denied| not_allowed(&denied, peer.port, host)),
                 Err(why) => Some(Mistake::new("bad-value", why, host.place())),
             },
             (None, Some(port_text)) => port_of(port_text)
@@ -102,6 +102,11 @@ fn port_of(text: &str) -> Result<u16, String> {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(format!("`{text}` is no port: 1 to 65535")),
     }
+}
+
+/// A host that may not be reached.
+pub(super) fn not_allowed(denied: &Denied, port: u16, text: &Text) -> Mistake {
+    super::path::not_allowed(denied, text).help(reaching::help(port))
 }
 
 /// A time limit of a rule: nothing leaves no time to look.

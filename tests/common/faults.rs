@@ -235,6 +235,16 @@ fn keys() -> Vec<Fault> {
         ),
         check("an unknown status", "bad-value", "on_error: §bad"),
         check(
+            "a template in the host of a URL",
+            "bad-value",
+            "remediation: [ { call_http: { url: '§http://${doc.host}/' } } ]",
+        ),
+        check(
+            "a host that is not allowed",
+            "not-allowed",
+            "remediation: [ { call_http: { url: '§http://api.example.net/' } } ]",
+        ),
+        check(
             "a probe of a later version",
             "not-yet",
             "threshold: { critical: missing }",
