@@ -88,8 +88,8 @@ checks:
     threshold: { critical: exists }
     message: calling
     remediation:
-      - call_http: { url: 'http://127.0.0.1:1/flush/${1 + 1}', json: { n: 1 } }
-      - write_file: { file: state/called.txt, body: by hand }
+      - - call_http: { url: 'http://127.0.0.1:1/flush/${1 + 1}', json: { n: 1 } }
+        - write_file: { file: state/called.txt, body: by hand }
   - name: locks
     about: No lock is old.
     trigger: { every: 10m }
@@ -756,6 +756,7 @@ fn what_no_test_sees_is_named() {
         all: never tested
         asks: never tested
         asks_in_order: never tested
+        calls: never tested
         forbidden: never tested
         fresh: never tested
         load: critical is never tested

@@ -196,37 +196,37 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
     let Some(args) = node::decode::<Args>(node, mistakes) else {
         return;
     };
-    let mut wrong = |key: &str, code: &'static str, why: String| {
-        mistakes.push(Mistake::new(code, why, args::place(node, key)));
+    let mut blame = |key: &str, why: String| {
+        mistakes.push(Mistake::new("bad-value", why, args::place(node, key)));
     };
     if let Err(why) = bounded(args.timeout) {
-        wrong("timeout", "bad-value", why);
+        blame("timeout", why);
     }
     if args.body.is_some() && args.json.is_some() {
         let why = "a request has one body: `body` or `json`";
-        wrong("json", "bad-value", why.to_owned());
+        blame("json", why.to_owned());
     }
     if args.expect.is_empty() {
         let why = "nothing is expected, so nothing could be done";
-        wrong("expect", "bad-value", why.to_owned());
+        blame("expect", why.to_owned());
     }
     let mut names = Vec::new();
     for (name, value) in &args.headers {
         match exchange::header_name(name) {
-            Err(why) => wrong("headers", "bad-value", why),
+            Err(why) => blame("headers", why),
             Ok(read) if names.contains(&read) => {
                 let why = format!("the header `{name}` stands here twice");
-                wrong("headers", "bad-value", why);
+                blame("headers", why);
             }
             Ok(read) if read == header::AUTHORIZATION && args.basic_auth.is_some() => {
                 let why = "`basic_auth` sets this header as well".to_owned();
-                wrong("headers", "bad-value", why);
+                blame("headers", why);
             }
             Ok(read) => {
                 if let Some(Err(why)) =
                     args::constant(value).map(|plain| exchange::header_value(&read, plain))
                 {
-                    wrong("headers", "bad-value", why);
+                    blame("headers", why);
                 }
                 names.push(read);
             }
@@ -241,7 +241,7 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
             .is_some_and(|(_, rest)| rest.contains(['/', '?', '#']));
     if whole {
         match exchange::url(start).and_then(|url| exchange::peer(&url)) {
-            Err(why) => wrong("url", "bad-value", why),
+            Err(why) => blame("url", why),
             Ok(peer) => {
                 if let Err(error) = permission.may_name_host(&peer.host, peer.port) {
                     let wrong = Mistake::new("not-allowed", error.told(), args.url.place());

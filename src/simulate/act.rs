@@ -243,6 +243,10 @@ impl Driver<'_> {
         changed: &mut Vec<String>,
     ) -> Done<Receipt> {
         let case = self.case;
+        let fine = match effect {
+            Effect::Call(_) => "answered as expected".to_owned(),
+            _ => "exit 0".to_owned(),
+        };
         let entry = case.commands.iter().enumerate().find(|(index, answers)| {
             let spent = answers
                 .times
@@ -252,7 +256,7 @@ impl Driver<'_> {
         self.seen.ran.push(argv);
         let Some((index, answers)) = entry else {
             return Ok(Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             });
         };
@@ -269,10 +273,13 @@ impl Driver<'_> {
             .map_or_else(String::new, |says| format!(": {says}"));
         Ok(match answers.exit {
             0 => Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             },
-            code => effect.failed(&HandsError::Failed(format!("exit {code}{said}"))),
+            code => effect.failed(&HandsError::Failed(match effect {
+                Effect::Call(_) => format!("not answered as expected{said}"),
+                _ => format!("exit {code}{said}"),
+            })),
         })
     }
 
