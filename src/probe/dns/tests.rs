@@ -66,6 +66,7 @@ fn resolver(
                 // A stranger's answer first: it must be passed over.
                 let mut other = reply.clone();
                 other.metadata.id ^= 1;
+                other.metadata.response_code = ResponseCode::YXDomain;
                 let other = other.to_vec().expect("bytes");
                 udp.send_to(&other, from).expect("sent");
                 udp.send_to(&reply.to_vec().expect("bytes"), from)
