@@ -926,7 +926,7 @@ impl Driver {
         let standing = self.core.standing(name);
         let last = self.last.get(name).map(|(verdict, _)| verdict);
         let hold = self.core.would_hold(name);
-        Some(json!({
+        let mut explained = json!({
             "check": name,
             "about": check.about,
             "rule": check.place,
@@ -942,7 +942,7 @@ impl Driver {
                 // As the look saw it: `now` was another one then.
                 let looked = standing.and_then(|standing| standing.looked);
                 let ground = self.ground(looked.unwrap_or(now));
-                threshold::trees(&self.parts.script, &check.judging, &verdict.facts, &ground)
+                threshold::trees(&self.parts.script, &check.judging, verdict.seen(), &ground)
             }),
             "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
                 "when": remediation.when,
@@ -955,7 +955,10 @@ impl Driver {
                 "pause": self.core.pause(),
                 "attempt": self.core.attempts().find(|attempt| attempt.check == *name).map(|attempt| attempt.id),
             })),
-        }))
+        });
+        // Expressions are evaluated anew, with what they may know.
+        self.parts.permission.secrets().hide_value(&mut explained);
+        Some(explained)
     }
 
     /// The same loop with dry hands, in a world of its own.

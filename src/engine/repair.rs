@@ -23,6 +23,7 @@ use crate::{
         step::{Outcome, Receipt, Step},
         verdict::Verdict,
     },
+    permission::Secrets,
     remediation::{self, PlanError},
     rules::book::Book,
     script::{self, Ground, Scope},
@@ -46,6 +47,20 @@ struct Work {
 enum Done {
     Acted(Vec<Receipt>),
     Withheld(Hold),
+}
+
+impl Done {
+    /// It is done: from here on it is told.
+    fn hide(&mut self, secrets: &Secrets) {
+        match self {
+            Done::Acted(receipts) => receipts.iter_mut().for_each(|it| secrets.hide_receipt(it)),
+            Done::Withheld(hold) => {
+                if let Some(why) = &mut hold.why {
+                    *why = secrets.hide(why).into_owned();
+                }
+            }
+        }
+    }
 }
 
 impl Driver {
@@ -78,7 +93,9 @@ impl Driver {
         tokio::spawn(async move {
             let attempt = work.attempt.id;
             let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
-            let input = match done.unwrap_or_else(|_| Done::Acted(vec![broke_off()])) {
+            let mut done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            done.hide(work.eyes.permission.secrets());
+            let input = match done {
                 Done::Acted(receipts) => Input::Proposed { attempt, receipts },
                 Done::Withheld(hold) => Input::Withheld { attempt, hold },
             };
@@ -95,7 +112,8 @@ impl Driver {
             let mut told = Attempt::clone(&work.attempt);
             // Without an outcome the attempt would stay open for ever.
             let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
-            let done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            let mut done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            done.hide(work.eyes.permission.secrets());
             let input = match done {
                 Done::Acted(receipts) => {
                     told.receipts.clone_from(&receipts);
@@ -215,6 +233,8 @@ async fn undo_all(receipts: &[Receipt], eyes: &Eyes, hands: &Arc<dyn Hands>) -> 
         };
         undone.push(done);
     }
+    let secrets = eyes.permission.secrets();
+    undone.iter_mut().for_each(|it| secrets.hide_receipt(it));
     undone
 }
 
@@ -275,7 +295,7 @@ impl Work {
         let Some(rung) = remediation.ladder.get(self.attempt.rung) else {
             return Ok(Vec::new());
         };
-        let facts = self.verdict.as_ref().map(|verdict| verdict.facts.clone());
+        let facts = self.verdict.as_ref().map(|verdict| verdict.seen().clone());
         let facts = facts.unwrap_or_default();
         let mut scope = Scope::new(&self.ground)
             .facts(&facts)
@@ -315,7 +335,12 @@ impl Work {
     /// Claims what the step acts on; says what refuses it.
     async fn refused(&self, effect: &Effect) -> Option<Hold> {
         let claims = self.claims.as_ref()?;
-        let targets = effect.claims();
+        let secrets = self.eyes.permission.secrets();
+        let targets: Vec<String> = effect
+            .claims()
+            .iter()
+            .map(|target| secrets.hide(target).into_owned())
+            .collect();
         if targets.is_empty() {
             return None;
         }
@@ -334,7 +359,8 @@ impl Work {
 
     /// What undoing needs is durable before the act.
     async fn keep_image(&self, effect: &Effect) -> Result<(), String> {
-        let promise = effect.promise();
+        let mut promise = effect.promise();
+        self.eyes.permission.secrets().hide_receipt(&mut promise);
         if promise.undo.is_none() || matches!(effect, Effect::Nothing { .. }) {
             return Ok(());
         }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use super::image::{Image, Mark, Seen};
-pub use super::signal_process::{Signal, Target};
 use super::{HandsError, command_line, diff};
+pub use super::{
+    call_http::Call,
+    image::{Image, Mark, Seen},
+    signal_process::{Signal, Target},
+};
 use crate::model::step::{Outcome, Receipt};
 
 /// Something to do to the world, complete: committing it needs nothing but hands.
@@ -46,6 +49,8 @@ pub enum Effect {
         argv: Vec<String>,
         timeout: Duration,
     },
+    /// Sends a request.
+    Call(Box<Call>),
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
     /// Signals these processes, if they are still the ones that were looked at.
@@ -85,12 +90,13 @@ impl Effect {
             | Effect::Move { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
+            Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
             Effect::Signal { .. } => super::signal_process::KIND.name,
         }
     }
 
-    /// The file, command line, check names or process it is about.
+    /// The file, command line, request, check names or process it is about.
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
@@ -98,6 +104,7 @@ impl Effect {
             | Effect::Move { file, .. }
             | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
+            Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
             Effect::Signal { who, .. } => who.clone(),
         }
@@ -113,18 +120,19 @@ impl Effect {
         }
     }
 
-    /// The difference it makes to a file.
+    /// The difference it makes to a file, or the request it sends.
     pub fn diff(&self) -> Option<String> {
         match self {
             Effect::Write {
                 file, body, seen, ..
             } => diff::unified(file, seen.body(), Some(body)),
             Effect::Remove { file, seen, .. } => diff::unified(file, seen.body(), None),
+            Effect::Call(call) => Some(call.told()),
             _ => None,
         }
     }
 
-    /// What it does to a file, as (`change`, `changed`) and the rest of the sentence.
+    /// What it does, as (`change`, `changed`) and the rest of the sentence.
     pub(super) fn deed(&self) -> (&'static str, &'static str, String) {
         match self {
             Effect::Write {
@@ -169,6 +177,7 @@ impl Effect {
                 ("move", "moved", what)
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
+            Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
             Effect::Signal {
                 signal, targets, ..

@@ -72,6 +72,7 @@ impl Live {
                 let said = signal::send(&self.permission, *signal, targets, *within).await;
                 Ok(done(effect, said?))
             }
+            Effect::Call(call) => Ok(done(effect, call.send(&self.permission).await?)),
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;
                 Ok(done(effect, said.map_err(HandsError::Failed)?))

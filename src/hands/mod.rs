@@ -4,6 +4,7 @@
 //! receipts. Only [`live`] changes anything outside the process. Doing a step twice is as good as once.
 
 mod args;
+pub mod call_http;
 #[cfg(test)]
 mod confinement;
 mod diff;
@@ -92,6 +93,7 @@ pub static KINDS: &[&Kind] = &[
     &remove_file::KIND,
     &move_file::KIND,
     &run_command::KIND,
+    &call_http::KIND,
     &run_checks::KIND,
     &signal_process::KIND,
     &run_script::KIND,
@@ -151,7 +153,7 @@ pub fn refused(step: &Step, error: &HandsError) -> Receipt {
     }
 }
 
-/// What a step says it is about: its file, its command line, its checks or its process.
+/// What a step says it is about: its file, its command line, its URL, its checks or its process.
 fn target(args: &Map<String, Value>) -> String {
     let texts = |key: &str| -> Vec<String> {
         let items = args.get(key).and_then(Value::as_array);
@@ -161,6 +163,7 @@ fn target(args: &Map<String, Value>) -> String {
     match args.get("file") {
         Some(file) => plain(file),
         None if args.contains_key("argv") => command_line(&texts("argv")),
+        None if args.contains_key("url") => args.get("url").map(plain).unwrap_or_default(),
         None if args.contains_key("checks") => texts("checks").join(", "),
         None => {
             let whose = ["name", "cmdline", "pid_file"].iter();

@@ -47,6 +47,9 @@ struct Kept {
     mode: u32,
     user: u32,
     group: u32,
+    /// Of the body: one that held a secret which is another one now cannot be put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,7 @@ impl Kept {
             mode: image.mode,
             user: image.user,
             group: image.group,
+            sha256: Some(image.sha256.clone()),
         })
     }
 
@@ -120,7 +124,10 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             replaced: Kept::of(there),
             left: leave.as_ref().map(|leave| sha256(&leave.body)),
         },
-        Effect::Run { .. } | Effect::RunChecks { .. } | Effect::Signal { .. } => return None,
+        Effect::Run { .. }
+        | Effect::Call(_)
+        | Effect::RunChecks { .. }
+        | Effect::Signal { .. } => return None,
     };
     serde_json::to_value(undo).ok()
 }
@@ -148,7 +155,8 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
     let Some(undo) = &receipt.undo else {
         return fail(format!("{} cannot be undone", receipt.kind));
     };
-    let (file, before, after) = match Undo::deserialize(undo) {
+    let undo = eyes.permission.secrets().reveal_value(undo);
+    let (file, before, after) = match Undo::deserialize(&undo) {
         Ok(Undo::File {
             file,
             before,
@@ -188,9 +196,15 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
             },
         });
     };
+    let known = before.sha256.clone();
     let Some(Leave { body, rights }) = before.leave() else {
         return fail(format!("the before-image of {file} is damaged"));
     };
+    if known.is_some_and(|known| known != sha256(&body)) {
+        return fail(format!(
+            "the before-image of {file} cannot be made whole: a secret that stood in it is another one now"
+        ));
+    }
     Ok(Effect::Write {
         kind: UNDO,
         file,

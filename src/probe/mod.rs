@@ -5,13 +5,16 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`process`], [`host`], [`script`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
+//! | [`process`], [`host`] | those that look at the machine |
+//! | [`dns`], [`http`], [`tcp`], [`tls`] | those that look over the network |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
 //! | [`pattern`] | a regular expression of a rule |
 //! | [`apart`] | a look that may block, on a thread of its own |
 //! | [`usage`] | how much processor time was used since the look before |
+//! | [`remote`] | what the kinds share that look over the network |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
 //! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
@@ -23,8 +26,10 @@ mod backward;
 pub mod command;
 #[cfg(test)]
 mod confinement;
+pub mod dns;
 pub mod file;
 pub mod host;
+pub mod http;
 pub mod json;
 pub mod jsonl;
 mod path;
@@ -32,14 +37,17 @@ mod pattern;
 pub mod plugin;
 pub mod process;
 pub mod processes;
+mod remote;
 pub mod script;
 mod search;
 pub mod status;
 mod strict_json;
 mod tails;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod tls;
 mod usage;
 mod window;
 
@@ -151,6 +159,10 @@ pub static KINDS: &[&Kind] = &[
     &process::KIND,
     &host::KIND,
     &script::KIND,
+    &dns::KIND,
+    &http::KIND,
+    &tcp::KIND,
+    &tls::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -1,6 +1,7 @@
 //! For the tests of the kinds: a root with files of known age, a probe out of JSON, its facts as JSON.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::Arc,
@@ -13,7 +14,7 @@ use super::{Board, Eyes, Kind, NoBoard, Probe, Tails, Workshop};
 use crate::{
     model::{moment::Moment, node::Node, text::Mistake},
     permission::{Permission, Settings, settings::Allow},
-    script::{Engine, Ground, Known, Scripts},
+    script::{Engine, Env, Ground, Known, Scripts},
 };
 
 /// The instant of all looks: 2026-01-06T16:30:00Z.
@@ -24,6 +25,7 @@ pub(super) struct Bench {
     settings: Settings,
     scripts: Scripts,
     vars: Value,
+    env: BTreeMap<String, Option<String>>,
     pub(super) board: Arc<dyn Board>,
     pub(super) tails: Arc<Tails>,
     pub(super) now: Moment,
@@ -40,6 +42,7 @@ impl Bench {
             settings: Settings::default(),
             scripts: Scripts::default(),
             vars: json!({"name": "x", "list": ["a b", "c"]}),
+            env: [("HOST".to_owned(), None)].into(),
             board: Arc::new(NoBoard),
             tails: Arc::default(),
             now: NOW,
@@ -52,7 +55,7 @@ impl Bench {
                 .iter()
                 .map(|pattern| (*pattern).to_owned())
                 .collect(),
-            ..Allow::default()
+            ..self.settings.allow
         };
         self
     }
@@ -67,6 +70,17 @@ impl Bench {
 
     pub(super) fn with_vars(mut self, vars: Value) -> Bench {
         self.vars = vars;
+        self
+    }
+
+    pub(super) fn allowing_to_reach(mut self, entries: &[&str]) -> Bench {
+        self.settings.allow.reach = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        self
+    }
+
+    /// Sets a variable that `env("…")` may read.
+    pub(super) fn with_env(mut self, name: &str, value: &str) -> Bench {
+        self.env.insert(name.to_owned(), Some(value.to_owned()));
         self
     }
 
@@ -94,7 +108,9 @@ impl Bench {
             ground: Ground {
                 now: self.now,
                 vars: Arc::new(self.vars.as_object().cloned().unwrap_or_default()),
-                ..Ground::default()
+                env: Arc::new(Env {
+                    listed: self.env.clone(),
+                }),
             },
             tails: Arc::clone(&self.tails),
             board: Arc::clone(&self.board),

@@ -191,6 +191,20 @@ impl Expr {
         Ok(text.to_string())
     }
 
+    /// As [`Expr::rendered`], but `None` for `()`.
+    pub(super) fn given(
+        &self,
+        engine: &Engine,
+        scope: &Scope<'_>,
+    ) -> Result<Option<String>, Fault> {
+        let value = self.evaluate(engine, scope)?;
+        if value.is_unit() {
+            return Ok(None);
+        }
+        let text = text_of(&value).map_err(|error| self.translate(*error))?;
+        Ok(Some(text.to_string()))
+    }
+
     fn evaluate(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Dynamic, Fault> {
         let _entered = scope.enter(self);
         self.ask(&engine.0.rhai)

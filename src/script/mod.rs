@@ -26,6 +26,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod url;
 mod value;
 
 pub use engine::Engine;
@@ -35,6 +36,7 @@ pub use program::{Program, Scripts};
 pub use scope::{Env, Ground, Scope};
 pub use template::Template;
 pub use tree::TemplateTree;
+pub use url::{Unfit, UrlTemplate};
 
 use crate::model::text::Place;
 

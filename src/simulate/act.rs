@@ -214,6 +214,11 @@ impl Driver<'_> {
                 let argv = vec![kind, signal.word().to_owned(), who.clone()];
                 self.answer(&effect, argv, changed).map(Tried::Done)
             }
+            // Nothing of a test goes over the network.
+            Effect::Call(call) if !self.case.form.dry => {
+                let line = call.words();
+                self.answer(&effect, line, changed).map(Tried::Done)
+            }
             Effect::RunChecks { checks } if !self.case.form.dry => {
                 let checks = checks.iter().map(|name| name.as_str().into()).collect();
                 Ok(Tried::Waits(effect, checks))
@@ -277,7 +282,7 @@ impl Driver<'_> {
         Ok(done)
     }
 
-    /// A command is not started: the first entry of `commands` that means it answers; without one it succeeds.
+    /// A command is not started and a request not sent: the first entry of `commands` that means it answers; without one it succeeds.
     fn answer(
         &mut self,
         effect: &Effect,
@@ -285,6 +290,10 @@ impl Driver<'_> {
         changed: &mut Vec<String>,
     ) -> Done<Receipt> {
         let case = self.case;
+        let fine = match effect {
+            Effect::Call(_) => "answered as expected".to_owned(),
+            _ => "exit 0".to_owned(),
+        };
         let entry = case.commands.iter().enumerate().find(|(index, answers)| {
             let spent = answers
                 .times
@@ -294,7 +303,7 @@ impl Driver<'_> {
         self.seen.ran.push(argv);
         let Some((index, answers)) = entry else {
             return Ok(Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             });
         };
@@ -311,10 +320,13 @@ impl Driver<'_> {
             .map_or_else(String::new, |says| format!(": {says}"));
         Ok(match answers.exit {
             0 => Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             },
-            code => effect.failed(&HandsError::Failed(format!("exit {code}{said}"))),
+            code => effect.failed(&HandsError::Failed(match effect {
+                Effect::Call(_) => format!("not answered as expected{said}"),
+                _ => format!("exit {code}{said}"),
+            })),
         })
     }
 

@@ -242,25 +242,30 @@ fn keys() -> Vec<Fault> {
         ),
         check("an unknown status", "bad-value", "on_error: §bad"),
         check(
+            "a template in the host of a URL",
+            "bad-value",
+            "remediation: [ { call_http: { url: '§http://${doc.host}/' } } ]",
+        ),
+        check(
+            "a host that is not allowed",
+            "not-allowed",
+            "remediation: [ { call_http: { url: '§http://api.example.net/' } } ]",
+        ),
+        check(
             "a probe of a later version",
             "not-yet",
             "threshold: { critical: missing }",
         )
-        .replacing("{ json:", "{ §http:"),
+        .replacing("{ json:", "{ §prometheus:"),
         check(
-            "approval",
-            "not-yet",
-            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  approve: §true",
-        ),
-        check(
-            "escalation",
-            "not-yet",
-            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  §escalate: [ops]",
+            "nobody who could be told",
+            "unknown-notifier",
+            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  escalate: [§ops]",
         ),
         check(
             "a step of a later version",
             "not-yet",
-            "remediation: [ { §call_http: { url: x } } ]",
+            "remediation: [ { §restart_unit: { unit: x } } ]",
         ),
         fault(
             "a check without a name",

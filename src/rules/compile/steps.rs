@@ -7,7 +7,7 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, move_file, restore_file, run_checks, run_script},
+    hands::{self, call_http, move_file, restore_file, run_checks, run_script},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: &[&str] = &["call_http", "restart_unit", "raise_event", "notify"];
+const LATER: [&str; 3] = ["restart_unit", "raise_event", "notify"];
 
 /// What can be told of steps before they are planned.
 #[derive(Default)]
@@ -122,7 +122,10 @@ fn step(
         Some(file) if !told => Some(script(&file, tree.as_ref(), &args, names, mistakes)?),
         _ => None,
     };
-    let tree = tree?;
+    let mut tree = tree?;
+    if kind.name == call_http::KIND.name {
+        tree = tree.with_url("url", mistakes)?;
+    }
     if !told {
         note(kind.name, &args, names, found);
     }

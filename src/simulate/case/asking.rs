@@ -307,6 +307,7 @@ fn constants(tree: &TemplateTree, found: &mut Vec<Name>) {
         }
         TemplateTree::Value(_) => {}
         TemplateTree::Text(text) => found.extend(text.constant().map(Name::from)),
+        TemplateTree::Url(_) => {}
         TemplateTree::List(items) => items.iter().for_each(|item| constants(item, found)),
         TemplateTree::Map(entries) => entries
             .iter()
