@@ -28,3 +28,10 @@ review:
 
 bench:
     cargo bench --bench engine
+
+# Fuzz a target (loader, expressions, jsonl_window, store_start) with coverage; needs `cargo install cargo-fuzz`.
+fuzz target seconds="600":
+    mkdir -p tests/fuzz/corpus/{{target}}
+    HOMEOSTAT_SEEDS=tests/fuzz/corpus HOMEOSTAT_FUZZ=0 cargo test --test seeds {{target}}
+    cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none {{target}} -- \
+        -max_total_time={{seconds}} -rss_limit_mb=2048 -timeout=10 -max_len=8192 -print_final_stats=1

@@ -141,6 +141,8 @@ pub(super) struct Driver {
     claims: HashMap<AttemptId, oneshot::Sender<Option<Hold>>>,
     /// Attempts begun here. The world of a dry run may know of others that somebody else is at.
     begun: HashSet<AttemptId>,
+    /// What the clock said when it was asked last, and since then by the steady one.
+    wall: (Moment, Stopwatch),
 }
 
 impl Driver {
@@ -155,6 +157,7 @@ impl Driver {
         ),
     ) -> Driver {
         let (sender, receiver) = channel;
+        let wall = (parts.clock.now(), Stopwatch::new());
         let sink = sender.clone();
         let pool = Pool::new(move |answers| {
             let _ = sink.send(Message::Looked(answers)); // the engine has ended
@@ -178,6 +181,7 @@ impl Driver {
             overtime: false,
             claims: HashMap::new(),
             begun: HashSet::new(),
+            wall,
         }
     }
 
@@ -185,15 +189,8 @@ impl Driver {
     pub(super) async fn run(mut self, first: Vec<Output>, complaints: Vec<Complaint>) {
         self.complaints = complaints;
         self.perform(first);
-        let mut steady = Stopwatch::new();
-        let mut wall = self.parts.clock.now();
         loop {
-            let now = self.parts.clock.now();
-            let jumped = now.0 - wall.0 - steady.elapsed().as_millis() as i64;
-            (wall, steady) = (now, Stopwatch::new());
-            if jumped.abs() > JUMP && self.parts.clock.is_machines() {
-                self.step(Input::Jumped(jumped));
-            }
+            let now = self.now();
             let due = match self.stopping {
                 Some(_) => None,
                 None => self.core.next_due(),
@@ -229,6 +226,22 @@ impl Driver {
         }
     }
 
+    /// What time it is. If the clock was set since it was asked last, the core hears of that before it hears of anything
+    /// that happened at the new time: else all that is due within a day would be overdue at once.
+    fn now(&mut self) -> Moment {
+        let now = self.parts.clock.now();
+        let (wall, steady) = std::mem::replace(&mut self.wall, (now, Stopwatch::new()));
+        let passed = i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let jumped = now.0.saturating_sub(wall.0).saturating_sub(passed);
+        if jumped.saturating_abs() > JUMP && self.parts.clock.is_machines() {
+            tracing::warn!(milliseconds = jumped, "the clock was set");
+            let mut out = Vec::new();
+            self.core.step(now, Input::Jumped(jumped), &mut out);
+            self.perform(out);
+        }
+        now
+    }
+
     /// Now and then, however many messages come: sees to looks that do not come back. Their time is real time, also where
     /// the clock stands.
     fn tend(&mut self) {
@@ -261,7 +274,7 @@ impl Driver {
                 Err(_) => break,
             }
         }
-        let now = self.parts.clock.now();
+        let now = self.now();
         if self.stopping.is_none() && self.core.next_due().is_some_and(|due| due <= now) {
             self.core.step(now, Input::Tick, &mut out);
         }
@@ -269,8 +282,9 @@ impl Driver {
     }
 
     pub(super) fn step(&mut self, input: Input) {
+        let now = self.now();
         let mut out = Vec::new();
-        self.core.step(self.parts.clock.now(), input, &mut out);
+        self.core.step(now, input, &mut out);
         self.perform(out);
     }
 
@@ -300,7 +314,7 @@ impl Driver {
     }
 
     fn receive(&mut self, message: Message, out: &mut Vec<Output>) {
-        let now = self.parts.clock.now();
+        let now = self.now();
         match message {
             Message::Input(input) => self.core.step(now, input, out),
             Message::Looked(answers) => {
@@ -917,7 +931,7 @@ impl Driver {
             silences: self.core.silences().cloned().collect(),
             storm: self.core.storm().cloned(),
             proposals: self.core.attempts().filter_map(Proposal::of).collect(),
-            store: None,
+            store: self.parts.records.trouble(),
         }
     }
 

@@ -1,8 +1,12 @@
 //! Where a driver writes: for real, or nowhere.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    mpsc::{SyncSender, TrySendError, sync_channel},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -10,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::failpoint::{self, Boundary, pass};
 use crate::{
-    journal::Journals,
+    journal::{self, JournalError, Journals},
     model::{
         attempt::{AttemptId, Row},
         moment::Moment,
@@ -40,6 +44,8 @@ pub(super) trait Records: Send + Sync {
     ) -> BoxFuture<'_, Result<(), String>>;
     fn journal(&self, file: &str, line: Value);
     fn publish(&self, publication: Publication);
+    /// What cannot be written at present, for people.
+    fn trouble(&self) -> Option<String>;
 }
 
 /// Writes nothing.
@@ -62,6 +68,9 @@ impl Records for Nowhere {
     }
     fn journal(&self, _: &str, _: Value) {}
     fn publish(&self, _: Publication) {}
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The store and the journals.
@@ -148,6 +157,13 @@ impl Records for Kept {
         self.scribe
             .send(Note::Publish(publication.file, publication.set));
     }
+
+    fn trouble(&self) -> Option<String> {
+        let store = self.writer.health().failing;
+        let store = store.map(|why| format!("cannot be written: {why}"));
+        let told: Vec<String> = store.into_iter().chain(self.scribe.trouble()).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
 }
 
 impl Kept {
@@ -187,46 +203,66 @@ enum Note {
 #[derive(Clone)]
 pub(super) struct Scribe {
     notes: SyncSender<Note>,
-    lost: Arc<Mutex<u64>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
+#[derive(Default)]
+struct Shared {
+    /// Lines that did not fit into the queue.
+    lost: u64,
+    /// How the journals were when something was written last.
+    health: journal::Health,
+    /// Files whose last publication failed. The next look publishes again.
+    unpublished: BTreeSet<String>,
+}
+
+/// Lines that could not be written are tried again after this, also when no further one comes.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Scribe {
-    pub(super) fn start(mut journals: Journals) -> std::io::Result<Scribe> {
+    pub(super) fn start(journals: Journals) -> std::io::Result<Scribe> {
         let (notes, queue) = sync_channel(65_536);
+        let shared = Arc::<Mutex<Shared>>::default();
+        let told = shared.clone();
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || {
-                for note in queue {
-                    let done = match note {
-                        Note::Line(file, line) => {
-                            pass(Boundary::BeforeLine);
-                            let done = journals.append(&file, &line);
-                            pass(Boundary::AfterLine);
-                            done
-                        }
-                        Note::Publish(file, set) => journals.publish(&file, &set),
-                        Note::Flush(done) => {
-                            let _ = done.send(()); // nobody waits any more
-                            Ok(())
-                        }
-                    };
-                    if let Err(error) = done {
-                        tracing::error!(%error, "could not write a record");
-                    }
-                }
-            })?;
-        Ok(Scribe {
-            notes,
-            lost: Arc::default(),
-        })
+            .spawn(move || write_all(journals, &queue, &told))?;
+        Ok(Scribe { notes, shared })
+    }
+
+    /// Which journals cannot be written, and how many lines wait for that.
+    fn trouble(&self) -> Option<String> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = &shared.health;
+        let mut told = Vec::new();
+        if !health.failing.is_empty() {
+            let files = health.failing.join(", ");
+            told.push(format!(
+                "{} lines wait until {files} can be written",
+                health.waiting
+            ));
+        }
+        if health.dropped > 0 {
+            told.push(format!("{} lines were dropped", health.dropped));
+        }
+        told.extend(
+            shared
+                .unpublished
+                .iter()
+                .map(|file| format!("{file} cannot be written")),
+        );
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn send(&self, note: Note) {
         if let Err(TrySendError::Full(_)) = self.notes.try_send(note) {
-            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-            *lost += 1;
-            if lost.is_power_of_two() {
-                tracing::error!(lost = *lost, "the journal cannot keep up: lines were lost");
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.lost += 1;
+            if shared.lost.is_power_of_two() {
+                tracing::error!(
+                    lost = shared.lost,
+                    "the journal cannot keep up: lines were lost"
+                );
             }
         }
     }
@@ -238,4 +274,59 @@ impl Scribe {
             let _ = wait.recv(); // the thread may have ended
         }
     }
+}
+
+/// Until nobody can send any more. What waits is tried again at the end, too.
+fn write_all(mut journals: Journals, queue: &Receiver<Note>, shared: &Mutex<Shared>) {
+    let mut failing = false;
+    loop {
+        let note = match failing {
+            true => queue.recv_timeout(AGAIN),
+            false => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let mut flushed = None;
+        match note {
+            Ok(Note::Line(file, line)) => {
+                pass(Boundary::BeforeLine);
+                let done = journals.append(&file, &line);
+                pass(Boundary::AfterLine);
+                if let Err(error) = done {
+                    tell(&error); // once per spell of failing
+                    failing = true;
+                }
+            }
+            Ok(Note::Publish(file, set)) => {
+                let done = journals.publish(&file, &set);
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                match done {
+                    Ok(()) => drop(shared.unpublished.remove(&file)),
+                    Err(error) if shared.unpublished.insert(file) => tell(&error),
+                    Err(_) => {}
+                }
+            }
+            Ok(Note::Flush(done)) => {
+                journals.retry();
+                flushed = Some(done);
+            }
+            Err(RecvTimeoutError::Timeout) => journals.retry(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if failing {
+            let health = journals.health();
+            failing = health.waiting > 0;
+            if !failing {
+                tracing::info!("the journals can be written again");
+            }
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.health = health;
+        }
+        if let Some(flushed) = flushed {
+            let _ = flushed.send(()); // nobody waits any more
+        }
+    }
+}
+
+fn tell(error: &JournalError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, cause, "could not write a record");
 }

@@ -124,10 +124,9 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             replaced: Kept::of(there),
             left: leave.as_ref().map(|leave| sha256(&leave.body)),
         },
-        Effect::Run { .. }
-        | Effect::Call(_)
-        | Effect::RunChecks { .. }
-        | Effect::Signal { .. } => return None,
+        Effect::Run { .. } | Effect::Call(_) | Effect::RunChecks { .. } | Effect::Signal { .. } => {
+            return None;
+        }
     };
     serde_json::to_value(undo).ok()
 }

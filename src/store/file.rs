@@ -68,26 +68,7 @@ impl Store {
     /// # Errors
     /// A store of a newer version, a directory or a disk that cannot be written: nothing is set aside for those.
     pub fn open(dir: &Path, now: Moment) -> Result<(Store, Opened), StoreError> {
-        make_dir(dir)?;
-        let path = dir.join(HISTORY);
-        if interrupted(dir) {
-            return set_aside(
-                dir,
-                "its file is gone, or setting it aside was interrupted",
-                now,
-            );
-        }
-        if !present(&path) {
-            let fresh = dir.join(FRESH);
-            build(&fresh, schema::HISTORY, |_| Ok(()))?;
-            rename(&fresh, &path)?;
-            return Ok((existing(dir)?, Opened::Fresh));
-        }
-        match existing(dir) {
-            Ok(store) => Ok((store, Opened::Resumed)),
-            Err(StoreError::Corrupt { why }) => set_aside(dir, &why, now),
-            Err(other) => Err(other),
-        }
+        open_or_make(dir, now).map_err(|error| told_of_room(dir, error))
     }
 
     /// Sees to it that what is about to be written will be found again. A store whose file or log was removed is
@@ -127,6 +108,49 @@ impl Store {
         self.place = store.place;
         tracing::warn!(path = %path.display(), "the store was removed while open; it was written anew");
         Ok(())
+    }
+}
+
+fn open_or_make(dir: &Path, now: Moment) -> Result<(Store, Opened), StoreError> {
+    make_dir(dir)?;
+    let path = dir.join(HISTORY);
+    if interrupted(dir) {
+        return set_aside(
+            dir,
+            "its file is gone, or setting it aside was interrupted",
+            now,
+        );
+    }
+    if !present(&path) {
+        let fresh = dir.join(FRESH);
+        build(&fresh, schema::HISTORY, |_| Ok(()))?;
+        rename(&fresh, &path)?;
+        return Ok((existing(dir)?, Opened::Fresh));
+    }
+    match existing(dir) {
+        Ok(store) => Ok((store, Opened::Resumed)),
+        Err(StoreError::Corrupt { why }) => set_aside(dir, &why, now),
+        Err(other) => Err(other),
+    }
+}
+
+/// With less than this a store cannot be opened: its log and the index of that want room.
+const LITTLE_KIB: u64 = 256;
+
+/// An error of the disk, with the reason where it is that the disk is full.
+fn told_of_room(dir: &Path, error: StoreError) -> StoreError {
+    if !matches!(error, StoreError::Sqlite { .. } | StoreError::Io { .. }) {
+        return error;
+    }
+    match rustix::fs::statvfs(dir) {
+        Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) / 1024 < LITTLE_KIB => {
+            StoreError::Full {
+                path: dir.to_owned(),
+                free: disk.f_bavail.saturating_mul(disk.f_frsize) / 1024,
+                source: Box::new(error),
+            }
+        }
+        _ => error,
     }
 }
 

@@ -103,6 +103,14 @@ pub enum StoreError {
         found: i64,
         known: i64,
     },
+    /// SQLite says only that something could not be read or written.
+    #[error("there is next to no room on the disk of {path} ({free} KiB)")]
+    Full {
+        path: PathBuf,
+        free: u64,
+        #[source]
+        source: Box<StoreError>,
+    },
     #[error("the store is corrupt: {why}")]
     Corrupt { why: String },
     /// Its file was replaced or removed while open: what is written now would not be there after a restart.

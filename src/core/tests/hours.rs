@@ -320,7 +320,7 @@ fn past_its_data_a_calendar_makes_its_checks_unknown() {
     };
     assert_eq!(quiet_acts(&sim), 0);
     assert_eq!(
-        sim.core.would_hold(&"q".into(), sim.now).map(|(by, _)| by),
+        sim.core.would_hold(&"q".into()).map(|hold| hold.by),
         Some(HeldBy::Quiet)
     );
     assert_eq!(sim.core.quiet("q", sim.now), None);
@@ -340,10 +340,11 @@ fn while_it_is_quiet_a_check_is_looked_at_and_not_repaired() {
     let decision = &sim.reports.last().expect("looked").decision;
     assert_eq!(
         *decision,
-        Decision::Held {
-            by: HeldBy::Quiet,
-            until: Some(CLOSES)
-        }
+        Decision::Held(
+            Hold::by(HeldBy::Quiet)
+                .until(CLOSES)
+                .because("by the calendar office")
+        )
     );
     assert!(sim.core.quiet("a", sim.now).is_some());
     round(&mut sim, true);

@@ -38,8 +38,8 @@ pub const ALL: &[Explanation] = &[
         code: "not-yet",
         text: "This is part of the rule language, but this version of homeostat cannot honour it. It is refused rather than \
                read and ignored.",
-        bad: "remediation: { steps: [ { run_checks: [steady] } ], approve: true }",
-        good: "remediation: { steps: [ { run_checks: [steady] } ] }",
+        bad: "remediation: [ { restart_unit: { unit: trading-bot } } ]",
+        good: "remediation: [ { run_checks: [steady] } ]",
     },
     Explanation {
         code: "bad-cron",
