@@ -388,7 +388,8 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     let moved = first || counted != shown;
     let mut persist = moved || reopened.is_some() || patience.of > 1 || patience.recover > 1;
     standing.status = counted;
-    if moved {
+    // While it was outside its calendar nobody saw how it stood.
+    if moved || reopened.is_some() {
         standing.since = now;
     }
     if counted == verdict.status || reopened.is_some() {

@@ -142,6 +142,24 @@ fn patience_goes_on_where_it_was_when_the_calendar_closed() {
 }
 
 #[test]
+fn a_night_outside_is_no_night_of_health() {
+    for seen_before in [Status::Ok, Status::Critical] {
+        let world = move |now: Moment, _: &str, _: &[Act]| {
+            let status = if now < CLOSES {
+                seen_before
+            } else {
+                Status::Ok
+            };
+            Some((Duration::ZERO, status))
+        };
+        let mut sim = begin(with(office(), vec![during("a", None)]), minutes(29), world);
+        sim.run_to(OPENS.plus(seconds(30)));
+        let standing = sim.core.standing("a").expect("there");
+        assert_eq!((standing.status, standing.since), (Status::Ok, OPENS));
+    }
+}
+
+#[test]
 fn events_rounds_and_other_checks_do_not_look_either() {
     let mut a = during("a", Some(remediation(1)));
     a.trigger.events = vec![EventTrigger::File {
