@@ -309,6 +309,7 @@ impl Sim {
                 Row::Silences(silences) => saved.silences = silences,
                 Row::Storm(storm) => saved.storm = storm,
                 Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {}
+                Row::Heartbeat { .. } => {}
             }
         }
         saved.standings = standings.into_iter().collect();

@@ -504,6 +504,13 @@ impl Driver {
                 let _ = reply.send(self.decide(attempt, by, verdict, now, out)); // the asker may have gone
             }
             Request::Undo { attempt, by, reply } => self.undo(attempt, by, reply),
+            Request::Heartbeat {
+                name,
+                payload,
+                reply,
+            } => {
+                let _ = reply.send(self.hear(name, payload, now)); // the asker may have gone
+            }
             Request::Event(event) => self.core.step(now, Input::Event(event), out),
             Request::Reload(_) | Request::Store(_) => {
                 // Answered before the loop: by the watcher and by the store.
@@ -516,6 +523,23 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// A heartbeat that a rule waits for is remembered, also over a restart.
+    fn hear(&mut self, name: Name, payload: Value, now: Moment) -> Result<(), Vec<Name>> {
+        let checks = self.parts.book.checks.values();
+        let known: BTreeSet<Name> = checks.flat_map(|check| check.probes.heartbeats()).collect();
+        if !known.contains(&name) {
+            return Err(known.into_iter().collect());
+        }
+        self.parts.board.hear(name.clone(), now, payload.clone());
+        self.rows.push(Row::Heartbeat {
+            name,
+            at: now,
+            payload,
+        });
+        self.flush();
+        Ok(())
     }
 
     /// A person's word on a proposal; the name of its check, or why there is nothing to say.

@@ -66,6 +66,12 @@ pub(super) enum Request {
         reply: oneshot::Sender<Result<Vec<Receipt>, String>>,
     },
     Event(String),
+    /// Something elsewhere said that it is alive. Answers with the names that rules wait for, if this is none of them.
+    Heartbeat {
+        name: Name,
+        payload: Value,
+        reply: oneshot::Sender<Result<(), Vec<Name>>>,
+    },
     Reload(oneshot::Sender<ReloadAnswer>),
     /// A question to the store, answered in order with the writes.
     Store(Box<dyn FnOnce(&mut crate::store::Store) + Send>),
@@ -299,6 +305,20 @@ impl Handle {
 
     pub fn event(&self, event: String) -> Result<(), Gone> {
         self.requests.send(Request::Event(event)).map_err(|_| Gone)
+    }
+
+    /// Hears a heartbeat; the inner error has the names that rules wait for.
+    pub async fn heartbeat(
+        &self,
+        name: Name,
+        payload: Value,
+    ) -> Result<Result<(), Vec<Name>>, Gone> {
+        self.ask(|reply| Request::Heartbeat {
+            name,
+            payload,
+            reply,
+        })
+        .await
     }
 
     /// Asks the store, in order with the writes.

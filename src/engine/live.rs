@@ -209,7 +209,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         clock: options.clock.clone(),
         records: records.clone() as Arc<dyn Records>,
         tails: Arc::new(Tails::default()),
-        board: Arc::new(Standings::default()),
+        board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
     };
     let mut first = Vec::new();
@@ -362,6 +362,10 @@ impl Runner for ByHandle {
             Ok(told.join(", "))
         }
         .boxed()
+    }
+
+    fn raise(&self, event: String) -> Result<(), String> {
+        self.0.event(event).map_err(|gone| gone.to_string())
     }
 }
 

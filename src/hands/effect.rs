@@ -53,6 +53,8 @@ pub enum Effect {
     Call(Box<Call>),
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
+    /// Raises an event.
+    Raise { event: String },
     /// Signals these processes, if they are still the ones that were looked at.
     Signal {
         signal: Signal,
@@ -92,6 +94,7 @@ impl Effect {
             Effect::Run { .. } => super::run_command::KIND.name,
             Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
+            Effect::Raise { .. } => super::raise_event::KIND.name,
             Effect::Signal { .. } => super::signal_process::KIND.name,
         }
     }
@@ -106,6 +109,7 @@ impl Effect {
             Effect::Run { argv, .. } => command_line(argv),
             Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
+            Effect::Raise { event } => event.clone(),
             Effect::Signal { who, .. } => who.clone(),
         }
     }
@@ -116,6 +120,7 @@ impl Effect {
         match self {
             Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
             Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
+            Effect::Raise { event } => vec![crate::core::event_target(event)],
             _ => vec![self.target()],
         }
     }
@@ -179,6 +184,7 @@ impl Effect {
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
             Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
+            Effect::Raise { event } => ("raise", "raised", format!("the event {event}")),
             Effect::Signal {
                 signal, targets, ..
             } => {

@@ -34,6 +34,8 @@ const MOST_LINES: usize = 5;
 pub trait Runner: Send + Sync {
     /// Has these checks looked at, repairs included. What came of it, or why it could not be done.
     fn run_checks(&self, names: Vec<String>) -> BoxFuture<'_, Result<String, String>>;
+    /// Tells whoever waits for this event.
+    fn raise(&self, event: String) -> Result<(), String>;
 }
 
 /// Does effects for real.
@@ -73,6 +75,11 @@ impl Live {
                 Ok(done(effect, said?))
             }
             Effect::Call(call) => Ok(done(effect, call.send(&self.permission).await?)),
+            Effect::Raise { event } => {
+                let raised = self.runner.raise(event.clone());
+                raised.map_err(HandsError::Failed)?;
+                Ok(done(effect, format!("raised the event {event}")))
+            }
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;
                 Ok(done(effect, said.map_err(HandsError::Failed)?))

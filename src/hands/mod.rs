@@ -14,6 +14,7 @@ pub mod effect;
 pub mod image;
 pub mod live;
 pub mod move_file;
+pub mod raise_event;
 pub mod remove_file;
 pub mod restore_file;
 pub mod run_checks;
@@ -97,6 +98,7 @@ pub static KINDS: &[&Kind] = &[
     &run_checks::KIND,
     &signal_process::KIND,
     &run_script::KIND,
+    &raise_event::KIND,
 ];
 
 impl Kind {
@@ -164,6 +166,7 @@ fn target(args: &Map<String, Value>) -> String {
         Some(file) => plain(file),
         None if args.contains_key("argv") => command_line(&texts("argv")),
         None if args.contains_key("url") => args.get("url").map(plain).unwrap_or_default(),
+        None if args.contains_key("event") => args.get("event").map(plain).unwrap_or_default(),
         None if args.contains_key("checks") => texts("checks").join(", "),
         None => {
             let whose = ["name", "cmdline", "pid_file"].iter();

@@ -40,6 +40,7 @@ pub struct World {
 #[derive(Default)]
 pub struct Asked {
     pub names: Mutex<Vec<String>>,
+    pub raised: Mutex<Vec<String>>,
     pub refuses: Mutex<Option<String>>,
 }
 
@@ -51,6 +52,14 @@ impl Runner for Asked {
         };
         self.names.lock().expect("no panic").extend(names);
         ready(answer).boxed()
+    }
+
+    fn raise(&self, event: String) -> Result<(), String> {
+        if let Some(why) = self.refuses.lock().expect("no panic").clone() {
+            return Err(why);
+        }
+        self.raised.lock().expect("no panic").push(event);
+        Ok(())
     }
 }
 

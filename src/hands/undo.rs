@@ -124,7 +124,11 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             replaced: Kept::of(there),
             left: leave.as_ref().map(|leave| sha256(&leave.body)),
         },
-        Effect::Run { .. } | Effect::Call(_) | Effect::RunChecks { .. } | Effect::Signal { .. } => {
+        Effect::Run { .. }
+        | Effect::Call(_)
+        | Effect::RunChecks { .. }
+        | Effect::Raise { .. }
+        | Effect::Signal { .. } => {
             return None;
         }
     };

@@ -227,8 +227,14 @@ pub enum Row {
         /// Whom it was meant for.
         to: Vec<Name>,
     },
-    /// People must know: kept until it is delivered.
+    /// People must know.
     Page(Page),
+    /// Something elsewhere said that it is alive.
+    Heartbeat {
+        name: Name,
+        at: Moment,
+        payload: serde_json::Value,
+    },
 }
 
 /// What people must know.
@@ -275,6 +281,8 @@ pub struct Saved {
     pub pause: Option<Pause>,
     pub silences: Vec<Silence>,
     pub storm: Option<Storm>,
+    /// (name, when it was heard last, what it brought).
+    pub heartbeats: Vec<(Name, Moment, serde_json::Value)>,
     /// Greater than every id ever given.
     pub next_attempt: AttemptId,
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
 //! | [`process`], [`host`] | those that look at the machine |
+//! | [`heartbeat`] | the one that waits to be told |
 //! | [`dns`], [`http`], [`tcp`], [`tls`] | those that look over the network |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
@@ -28,6 +29,7 @@ pub mod command;
 mod confinement;
 pub mod dns;
 pub mod file;
+pub mod heartbeat;
 pub mod host;
 pub mod http;
 pub mod json;
@@ -79,9 +81,13 @@ pub struct Eyes {
     pub limit: Duration,
 }
 
-/// What the `status` probe asks: how other checks stand.
+/// What the `status` and `heartbeat` probes ask: how other checks stand, and what was heard.
 pub trait Board: Send + Sync {
     fn status(&self, check: &str) -> Option<(Status, String)>;
+
+    fn heartbeat(&self, _name: &str) -> Option<Heartbeat> {
+        None
+    }
 }
 
 /// A board without checks.
@@ -93,6 +99,7 @@ impl Board for NoBoard {
     }
 }
 
+pub use heartbeat::Heartbeat;
 pub use tails::Tails;
 
 pub trait Probe: Send + Sync {
@@ -109,6 +116,11 @@ pub trait Probe: Send + Sync {
 
     /// Files below the root it reads, where that can be told beforehand.
     fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Heartbeats it waits for.
+    fn heartbeats(&self) -> Vec<Name> {
         Vec::new()
     }
 
@@ -156,6 +168,7 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &heartbeat::KIND,
     &process::KIND,
     &host::KIND,
     &script::KIND,

@@ -55,6 +55,19 @@ pub enum Probes {
     Many(Vec<(String, Arc<dyn Probe>)>),
 }
 
+impl Probes {
+    /// Heartbeats they wait for.
+    pub fn heartbeats(&self) -> Vec<Name> {
+        match self {
+            Probes::One(probe) => probe.heartbeats(),
+            Probes::Many(probes) => probes
+                .iter()
+                .flat_map(|(_, probe)| probe.heartbeats())
+                .collect(),
+        }
+    }
+}
+
 pub struct Remediation {
     pub ladder: Vec<Vec<StepPlan>>,
     pub until: Option<Expr>,

@@ -2,7 +2,7 @@
 //! write.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -39,6 +39,7 @@ pub fn check(
     linker.cycles(units);
     linker.files(units, sources);
     linker.never_looked_at(units);
+    linker.unheard(units);
     linker.complaints
 }
 
@@ -321,6 +322,34 @@ impl Linker<'_> {
                 ));
                 self.say(Severity::Warning, mistake, Some(&second.rule));
             }
+        }
+    }
+
+    /// Events that steps raise and no trigger names.
+    fn unheard(&mut self, units: &[Arc<Unit>]) {
+        let checks = units.iter().flat_map(|unit| &unit.checks);
+        let checks = checks.map(|check| &check.outline.trigger);
+        let investigations = units.iter().flat_map(|unit| &unit.investigations);
+        let investigations = investigations.map(|(_, outline)| &outline.trigger);
+        let heard: BTreeSet<&str> = checks
+            .chain(investigations)
+            .flat_map(|trigger| &trigger.events)
+            .filter_map(|event| match event {
+                EventTrigger::Event { event } => Some(event.as_str()),
+                _ => None,
+            })
+            .collect();
+        for (event, rule) in units.iter().flat_map(|unit| &unit.raises) {
+            if heard.contains(event.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unheard-event",
+                format!("no trigger waits for the event `{event}`"),
+                event.place(),
+            )
+            .help(names::suggest(event.as_str(), heard.iter().copied()));
+            self.say(Severity::Warning, mistake, Some(rule));
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Unit {
     /// Notifiers that a rule names, with its name.
     pub escalations: Vec<(Text, Option<String>)>,
     pub writes: Vec<Write>,
+    /// Events that steps raise, with the rule.
+    pub raises: Vec<(Text, String)>,
     pub own_files: Vec<OwnFile>,
     pub bodies: Vec<Body>,
     /// By their names; `None` where the calendar has mistakes, so that those who name it are not blamed.

@@ -219,6 +219,14 @@ impl Driver<'_> {
                 let line = call.words();
                 self.answer(&effect, line, changed).map(Tried::Done)
             }
+            Effect::Raise { event } if !self.case.form.dry => {
+                let detail = format!("raised the event {event}");
+                self.step(Input::Event(event.clone()));
+                Ok(Tried::Done(Receipt {
+                    detail,
+                    ..effect.promise()
+                }))
+            }
             Effect::RunChecks { checks } if !self.case.form.dry => {
                 let checks = checks.iter().map(|name| name.as_str().into()).collect();
                 Ok(Tried::Waits(effect, checks))

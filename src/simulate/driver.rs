@@ -65,6 +65,10 @@ impl Runner for Nobody {
             "a test runs checks by itself".to_owned()
         )))
     }
+
+    fn raise(&self, _: String) -> Result<(), String> {
+        Err("a test raises events by itself".to_owned())
+    }
 }
 
 pub(super) type Done<T> = Result<T, Box<Failure>>;

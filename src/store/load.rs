@@ -72,6 +72,7 @@ impl Store {
         saved.pause = pause.map(|body| parse(&body)).transpose()?;
         saved.silences = self.order(SILENCES)?.unwrap_or_default();
         saved.storm = self.order(STORM)?;
+        saved.heartbeats = self.heartbeats()?;
         let mut query = self
             .conn
             .prepare("SELECT body, undo FROM attempt WHERE ended IS NULL ORDER BY id")
@@ -93,6 +94,24 @@ impl Store {
             )
             .map_err(broken(doing))?;
         Ok(saved)
+    }
+
+    fn heartbeats(&self) -> Result<Vec<(Name, Moment, Value)>, StoreError> {
+        let doing = "load the store";
+        let mut query = self
+            .conn
+            .prepare("SELECT name, at, body FROM heartbeat ORDER BY name")
+            .map_err(broken(doing))?;
+        let rows = query
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            })
+            .map_err(broken(doing))?;
+        rows.map(|row| {
+            let (name, at, body) = row.map_err(broken(doing))?;
+            Ok((name, Moment(at), parse(&body)?))
+        })
+        .collect()
     }
 
     /// One of the small things that stand.

@@ -128,6 +128,7 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
         Row::Silences(silences) => put_order(conn, SILENCES, Some(silences)),
         Row::Storm(storm) => put_order(conn, STORM, storm.as_ref()),
         Row::Page(page) => put_page(conn, page),
+        Row::Heartbeat { name, at, payload } => put_heartbeat(conn, name, *at, payload),
         Row::Note {
             check,
             at,
@@ -185,6 +186,18 @@ fn put_order<T: Serialize>(
     };
     done.map(drop)
         .map_err(StoreError::sqlite("write what stands"))
+}
+
+fn put_heartbeat(
+    conn: &Connection,
+    name: &str,
+    at: Moment,
+    payload: &Value,
+) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT OR REPLACE INTO heartbeat (name, at, body) VALUES (?1, ?2, ?3)")
+        .and_then(|mut query| query.execute(params![name, at.0, text(payload)?]))
+        .map(drop)
+        .map_err(StoreError::sqlite("write a heartbeat"))
 }
 
 fn put_page(conn: &Connection, page: &Page) -> Result<(), StoreError> {

@@ -15,11 +15,12 @@ pub(super) const VERSION: i64 = 2;
 /// `PRAGMA application_id`: "home".
 pub(super) const APPLICATION: i64 = 0x686f_6d65;
 
-/// What version 2 added: small things that stand (`silences`, `storm`), and pages.
+/// What version 2 added: small things that stand (`silences`, `storm`), heartbeats as they were heard last, and pages.
 macro_rules! added {
     () => {
         "
 CREATE TABLE standing_order (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE heartbeat (name TEXT PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE page (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,

@@ -70,6 +70,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/undo", post(undo))
         .route("/api/reload", post(reload))
         .route("/api/event", post(event))
+        .route("/api/heartbeat/{name}", post(heartbeat))
         .route("/api/sre/health", post(health::look));
     finished(reading().merge(writing), api)
 }
@@ -368,6 +369,37 @@ async fn event(
     }
     api.handle.event(event)?;
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true}))).into_response())
+}
+
+/// Larger payloads are refused, in bytes.
+const PAYLOAD: usize = 64 << 10;
+
+/// The body is the payload: any JSON, or nothing.
+async fn heartbeat(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    body: axum::body::Bytes,
+) -> Answered<Value> {
+    if body.len() > PAYLOAD {
+        let told = format!("a payload has at most {PAYLOAD} bytes");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, told));
+    }
+    let payload = match body.as_ref() {
+        [] => Value::Null,
+        body => serde_json::from_slice(body)
+            .map_err(|error| Refusal::bad(format!("the payload is no JSON: {error}")))?,
+    };
+    match api.handle.heartbeat(name.as_str().into(), payload).await? {
+        Ok(()) => Ok(Json(json!({"heard": name}))),
+        Err(known) => {
+            let meant = meant(&name, known.iter().map(|name| &**name))
+                .map(|meant| format!(": did you mean `{meant}`?"))
+                .unwrap_or_default();
+            Err(Refusal::absent(format!(
+                "no rule waits for a heartbeat `{name}`{meant}"
+            )))
+        }
+    }
 }
 
 fn limited(what: &str, text: String) -> Result<String, Refusal> {

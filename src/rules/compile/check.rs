@@ -31,7 +31,7 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 4] = ["code", "heartbeat", "prometheus", "sql"];
+const LATER: [&str; 3] = ["code", "prometheus", "sql"];
 
 /// Compiles a check into the unit of its file.
 pub fn compile(
@@ -120,6 +120,13 @@ fn parts(
                     looks: true,
                     rule: Some(name.to_string()),
                 }));
+            unit.raises.extend(
+                remedy
+                    .found
+                    .raises
+                    .into_iter()
+                    .map(|event| (event, name.to_string())),
+            );
             unit.escalations.extend(
                 remedy
                     .escalate

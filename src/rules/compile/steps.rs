@@ -7,7 +7,7 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, call_http, move_file, restore_file, run_checks, run_script},
+    hands::{self, call_http, move_file, raise_event, restore_file, run_checks, run_script},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 3] = ["restart_unit", "raise_event", "notify"];
+const LATER: [&str; 2] = ["restart_unit", "notify"];
 
 /// What can be told of steps before they are planned.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub struct Found {
     pub writes: Vec<(Text, Leaves)>,
     /// Checks they ask for.
     pub asks: Vec<Text>,
+    /// Events they raise.
+    pub raises: Vec<Text>,
     /// Files below `defaults/` that they restore from.
     pub bodies: Vec<Text>,
 }
@@ -179,6 +181,9 @@ fn kind(key: &Node, mistakes: &mut Vec<Mistake>) -> Option<&'static hands::Kind>
 fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     if kind == "run_checks" {
         found.asks.extend(run_checks::constant_names(args));
+    }
+    if kind == "raise_event" {
+        found.raises.extend(raise_event::constant_event(args));
     }
     if kind == "restore_file" {
         found.bodies.extend(restore_file::constant_source(args));

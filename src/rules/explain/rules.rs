@@ -83,6 +83,12 @@ pub const ALL: &[Explanation] = &[
         good: "notifiers:\n  ops: { journal: logs/pages.jsonl }\n",
     },
     Explanation {
+        code: "unheard-event",
+        text: "A step raises an event that no trigger waits for, so nothing comes of it.",
+        bad: "remediation: [ { raise_event: restored } ]",
+        good: "trigger: { every: 5m, events: [ { event: restored } ] }\nremediation: [ { raise_event: restored } ]",
+    },
+    Explanation {
         code: "unknown-kind",
         text: "There is no probe or step of this kind.",
         bad: "remediation: [ { delete_file: { file: data/x.json } } ]",

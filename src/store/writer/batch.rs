@@ -74,6 +74,7 @@ impl Batch {
     fn shrink(&mut self) {
         let mut attempts = HashSet::new();
         let mut budgets: HashSet<Name> = HashSet::new();
+        let mut beats: HashSet<Name> = HashSet::new();
         let (mut paused, mut silenced, mut stormed) = (false, false, false);
         let mut history = 0;
         let before = self.rows.len();
@@ -85,6 +86,7 @@ impl Batch {
                 }
                 Row::Budget { check, .. } => budgets.insert(check.clone()),
                 Row::Pause(_) => !std::mem::replace(&mut paused, true),
+                Row::Heartbeat { name, .. } => beats.insert(name.clone()),
                 Row::Silences(_) => !std::mem::replace(&mut silenced, true),
                 Row::Storm(_) => !std::mem::replace(&mut stormed, true),
                 // Kept apart, and the last one of a check alone.
@@ -116,7 +118,7 @@ fn check_of(row: &Row) -> Option<&Name> {
         Row::Note { check, .. } => check.as_ref(),
         Row::Page(page) => page.check.as_ref(),
         Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
-        Row::Pause(_) | Row::Silences(_) | Row::Storm(_) => None,
+        Row::Pause(_) | Row::Silences(_) | Row::Storm(_) | Row::Heartbeat { .. } => None,
     }
 }
 
