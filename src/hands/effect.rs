@@ -116,6 +116,12 @@ impl Effect {
         match self {
             Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
             Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
+            // whichever way two steps found one process, it is one process
+            Effect::Signal { targets, .. } if !targets.is_empty() => {
+                let each = targets.iter();
+                each.map(|target| format!("process {}", target.pid))
+                    .collect()
+            }
             _ => vec![self.target()],
         }
     }
