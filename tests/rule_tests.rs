@@ -789,6 +789,7 @@ fn what_no_test_sees_is_named() {
         remote: never tested
         service: ok is never tested
         sized: never tested
+        stuck: never tested
         two: never tested
         unwise: never tested
         ");
