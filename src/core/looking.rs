@@ -291,6 +291,27 @@ impl Core {
         }
     }
 
+    /// Pages people that the engine can do no more. That the guards hold it after that is no further news.
+    pub(super) fn page_spent(
+        &mut self,
+        name: &Name,
+        kind: NoteKind,
+        text: String,
+        out: &mut Vec<Output>,
+    ) {
+        if !self.page(name, kind, text, out) {
+            return;
+        }
+        if let Some(check) = self.checks.get_mut(name) {
+            let spent = [HeldBy::Cooldown, HeldBy::Limit, HeldBy::Breaker];
+            check.standing.paged.extend(spent);
+            out.push(Output::Persist(Row::Standing {
+                check: name.clone(),
+                standing: check.standing.clone(),
+            }));
+        }
+    }
+
     /// Pages people, unless the check is silenced or quiet, or masked by one that it needs. Says whether it did.
     pub(super) fn page(
         &mut self,

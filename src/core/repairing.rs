@@ -497,11 +497,11 @@ impl Core {
                 remediation.guard.breaker
             );
             self.note(&attempt, NoteKind::Quarantined, text.clone(), out);
-            self.page(&attempt.check, NoteKind::Quarantined, text, out);
+            self.page_spent(&attempt.check, NoteKind::Quarantined, text, out);
         } else if !more && end == End::Failed {
             let text = "the ladder is exhausted and the check is still bad".to_owned();
             self.note(&attempt, NoteKind::Escalated, text.clone(), out);
-            self.page(&attempt.check, NoteKind::Escalated, text, out);
+            self.page_spent(&attempt.check, NoteKind::Escalated, text, out);
         }
         if !more && remediation.rollback && end != End::Interrupted {
             if let Some(open) = self.attempts.get_mut(&id) {
@@ -626,7 +626,7 @@ impl Core {
             let name = attempt.check.clone();
             let budget = self.budgets.entry(name).or_default();
             budget.rested = Some(at);
-            if did {
+            if did && end != End::Verified {
                 budget.tries = budget.tries.saturating_add(1);
                 budget.tried = Some(at);
             }

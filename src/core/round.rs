@@ -115,10 +115,12 @@ impl Core {
             };
             seat.verdict = Some(report.verdict.clone());
             // A round that only looks waits for no repair, also when the same look began one for another reason.
-            let waits = matches!(
-                report.decision,
-                Decision::Repair { .. } | Decision::Proposed { .. }
-            );
+            let waits = match report.decision {
+                Decision::Repair { .. } | Decision::Proposed { .. } => true,
+                // Somebody else's repair is under way: its end is the answer.
+                Decision::Verifying { .. } => report.verdict.status.is_bad(),
+                Decision::None | Decision::Held(_) => false,
+            };
             seat.settled = !fix || !waits;
             seat.report.get_or_insert_with(|| report.clone());
             self.finish_round(*id, out);
@@ -213,7 +215,13 @@ impl Core {
         };
         let done = open.seats.values().all(|seat| {
             let looked = seat.report.as_ref().map(|report| &report.check);
-            seat.settled || (open.over && looked.is_some_and(|name| !self.is_acting(name)))
+            let began = |seat: &Seat| {
+                let decision = seat.report.as_ref().map(|report| &report.decision);
+                !matches!(decision, Some(Decision::Verifying { .. }))
+            };
+            // What this round did not begin it need not see to its end.
+            let done = |name| !began(seat) || !self.is_acting(name);
+            seat.settled || (open.over && looked.is_some_and(done))
         });
         if !done {
             return;

@@ -90,7 +90,7 @@ pub struct Budget {
     pub rested: Option<Moment>,
     /// Unverified repairs in a row: what the breaker counts.
     pub unverified: u32,
-    /// Repairs since the check was last healthy for long enough, verified or not: what the backoff grows with.
+    /// Repairs that did not help since the check was last healthy for long enough: what the backoff grows with.
     #[serde(default)]
     pub tries: u32,
     /// When the last of these ended; the backoff runs from here.

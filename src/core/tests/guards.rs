@@ -575,27 +575,57 @@ fn the_backoff_grows_with_every_repair_and_begins_anew_after_ten_healthy_minutes
 
 #[test]
 fn a_guard_that_holds_a_critical_check_is_paged_once_for_as_long_as_the_problem_lasts() {
+    const FLAPS: Spans = &[("a", 0, 50), ("a", 100, 300), ("a", 400, 500)];
     let mut it = remediation(1);
     it.escalate = vec!["ops".into()];
-    let mut sim = start(
-        vec![check("a", Some(it))],
-        weather(&[("a", 0, 300), ("a", 400, 500)]),
-    );
+    it.guard.cooldown = Duration::ZERO;
+    it.guard.limit = 1;
+    let mut sim = start(vec![check("a", Some(it))], healed(FLAPS));
     sim.run_for(seconds(290));
-    let a = Some("a".to_owned());
-    assert_eq!(
-        pages(&sim),
-        [
-            (NoteKind::Escalated, a.clone()),
-            (NoteKind::Held, a.clone())
-        ]
-    );
+    let held = (NoteKind::Held, Some("a".to_owned()));
+    assert_eq!(hold(&sim, "a").by, HeldBy::Limit);
+    assert_eq!(pages(&sim), [held.clone()]);
     sim.run_for(seconds(200));
     assert_eq!(
-        pages(&sim).len(),
-        3,
-        "another problem is another page: {:?}",
-        pages(&sim)
+        pages(&sim),
+        [held.clone(), held],
+        "another problem is another page"
+    );
+}
+
+#[test]
+fn what_people_were_told_of_by_the_end_of_the_ladder_is_not_told_again() {
+    let mut sim = start(named(&["a"]), weather(BAD));
+    sim.run_for(seconds(300));
+    assert_eq!(hold(&sim, "a").by, HeldBy::Cooldown);
+    assert_eq!(pages(&sim), [(NoteKind::Escalated, Some("a".to_owned()))]);
+}
+
+#[test]
+fn a_round_that_meets_a_repair_under_way_waits_for_its_end() {
+    let mut it = remediation(1);
+    it.verify.after = seconds(5);
+    let mut sim = start(vec![check("a", Some(it))], healed(BAD));
+    sim.run_for(Duration::from_millis(3));
+    assert_eq!(acted(&sim), ["a"], "and is not proven yet");
+    sim.world = Box::new(weather(&[("a", 0, 4)]));
+    let id = sim.core.new_round();
+    let checks = vec!["a".into()];
+    sim.input(Input::Command(Command::Round {
+        id,
+        checks,
+        fix: true,
+        wait: seconds(60),
+    }));
+    sim.run_for(seconds(20));
+    let outcome = &sim.rounds[0].outcomes[0];
+    assert_eq!(
+        outcome.attempt.as_ref().and_then(|it| it.end()),
+        Some(End::Verified)
+    );
+    assert_eq!(
+        outcome.verdict.as_ref().map(|it| it.status),
+        Some(Status::Ok)
     );
 }
 

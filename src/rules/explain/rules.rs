@@ -79,8 +79,8 @@ pub const ALL: &[Explanation] = &[
     Explanation {
         code: "unknown-notifier",
         text: "`escalate` names who is told; `notifiers` of any rule file says how. A slip here would leave people asleep.",
-        bad: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [opps]",
-        good: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [ops]",
+        bad: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [ops]",
+        good: "notifiers:\n  ops: { journal: logs/pages.jsonl }\n",
     },
     Explanation {
         code: "unknown-kind",

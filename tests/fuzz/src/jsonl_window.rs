@@ -13,7 +13,7 @@ use homeostat::{
     model::{facts::Facts, moment::Moment, node::Node, text::Text},
     permission::{Permission, Settings},
     probe::{self, Eyes, NoBoard, Probe, Tails, Workshop},
-    script::{Engine, Expr, Ground, Known, Scope},
+    script::{Engine, Expr, Ground, Known, Scope, Scripts},
 };
 use serde_json::{Value, json};
 
