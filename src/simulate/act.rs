@@ -251,15 +251,14 @@ impl Driver<'_> {
             }
             Err(_) => Vec::new(), // told when it is done
         };
-        let receipts = steps.iter().map(|step| {
-            let effect = self.prepare(step);
-            let effect = effect.map_err(|error| hands::refused(step, &error))?;
-            let done = self.runtime.block_on(hands::Dry.commit(&effect));
-            done.map_err(|error| effect.failed(&error))
+        let receipts = steps.iter().map(|step| match self.prepare(step) {
+            Err(error) => hands::refused(step, &error),
+            Ok(effect) => {
+                let done = self.runtime.block_on(hands::Dry.commit(&effect));
+                done.unwrap_or_else(|error| effect.failed(&error))
+            }
         });
-        let receipts = receipts
-            .map(|receipt: Result<Receipt, Receipt>| receipt.unwrap_or_else(|refused| refused))
-            .collect();
+        let receipts = receipts.collect();
         self.step(Input::Proposed {
             attempt: id,
             receipts,
