@@ -145,10 +145,14 @@ async fn a_clock_set_while_no_engine_runs_leaves_no_check_behind() {
         clock.0.store(by, Ordering::SeqCst);
         root.put("data/proof", "");
         let live = live::start(options).await.expect("it starts again");
-        until(Duration::from_secs(10), "looks on the new time", async || {
-            let (slow, beat) = (standing(&live, "slow").await, standing(&live, "beat").await);
-            (slow.looks >= 5 && beat.looks >= 5 && slow.attempt.is_none()).then_some(())
-        })
+        until(
+            Duration::from_secs(10),
+            "looks on the new time",
+            async || {
+                let (slow, beat) = (standing(&live, "slow").await, standing(&live, "beat").await);
+                (slow.looks >= 5 && beat.looks >= 5 && slow.attempt.is_none()).then_some(())
+            },
+        )
         .await;
         end(live).await;
     }

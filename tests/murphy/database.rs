@@ -52,7 +52,11 @@ async fn mended(root: &Root, live: &Live) {
     })
     .await;
     until(SOON, "the end of the attempt", async || {
-        standing(live, "stuck").await.attempt.is_none().then_some(())
+        standing(live, "stuck")
+            .await
+            .attempt
+            .is_none()
+            .then_some(())
     })
     .await;
 }
@@ -67,7 +71,8 @@ async fn held(root: &Root, live: &Live) {
     assert_eq!(by, "store");
     let said = status(live).await.store;
     assert!(
-        said.as_ref().is_some_and(|said| said.contains("cannot be written")),
+        said.as_ref()
+            .is_some_and(|said| said.contains("cannot be written")),
         "{said:?}"
     );
     let looks = standing(live, "stuck").await.looks;
@@ -75,7 +80,10 @@ async fn held(root: &Root, live: &Live) {
         (standing(live, "stuck").await.looks >= looks + 5).then_some(())
     })
     .await;
-    assert!(root.at("data/stuck").exists(), "done without being written down");
+    assert!(
+        root.at("data/stuck").exists(),
+        "done without being written down"
+    );
     assert_eq!(standing(live, "stuck").await.status, Status::Critical);
 }
 
@@ -89,7 +97,11 @@ async fn starts_again(root: &Root) -> bool {
     .await;
     let paused = status(&live).await.paused.is_some();
     if paused {
-        assert!(live.notes.iter().any(|note| note.contains("set aside")), "{:?}", live.notes);
+        assert!(
+            live.notes.iter().any(|note| note.contains("set aside")),
+            "{:?}",
+            live.notes
+        );
     } else {
         mended(root, &live).await;
     }
@@ -99,7 +111,10 @@ async fn starts_again(root: &Root) -> bool {
 
 fn verified(root: &Root) -> u64 {
     let store = store::snapshot(&root.at("state/homeostat")).expect("readable");
-    store.expect("there is one").verified(None).expect("readable")
+    store
+        .expect("there is one")
+        .verified(None)
+        .expect("readable")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,11 +162,16 @@ fn scribble(path: &Path, from: u64, noise: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_corrupted_under_a_running_engine_does_no_harm() {
-    for file in [STORE, "state/homeostat/history.db-wal", "state/homeostat/history.db-shm"] {
+    for file in [
+        STORE,
+        "state/homeostat/history.db-wal",
+        "state/homeostat/history.db-shm",
+    ] {
         let root = Root::new();
         let live = running(&root).await;
         let path = root.at(file);
         let length = fs::metadata(&path).expect("there").len();
+        assert!(length > 0, "{file}");
         scribble(&path, 0, &vec![0xA5; length as usize]);
         // Either the engine notices, and holds what it cannot write down, or what it writes is whole.
         root.put("data/stuck", "");
@@ -167,9 +187,27 @@ async fn a_store_corrupted_under_a_running_engine_does_no_harm() {
             (standing(&live, "stuck").await.looks >= looks + 5).then_some(())
         })
         .await;
+        until(SOON, "the end of the attempt", async || {
+            standing(&live, "stuck")
+                .await
+                .attempt
+                .is_none()
+                .then_some(())
+        })
+        .await;
+        let lines = root.lines("logs/checks.jsonl");
+        let done = lines.iter().filter(|line| line["verified"] == true).count() as u64;
         end(live).await;
-        // What was noise may have been written over by a checkpoint; else nobody knows, and it is paused.
+        let known = store::snapshot(&root.at("state/homeostat"))
+            .ok()
+            .flatten()
+            .and_then(|store| store.verified(None).ok());
+        // Who forgot what was spent does not go on as if nothing had been.
         let paused = starts_again(&root).await;
+        assert!(
+            paused || known == Some(done),
+            "{file}: {known:?} of {done} are known"
+        );
         let aside = fs::read_dir(root.at("state/homeostat"))
             .expect("there")
             .flatten()
@@ -203,9 +241,11 @@ async fn a_store_made_read_only_under_a_running_engine_holds_repairs_until_it_is
     let said = {
         root.put("data/stuck", "");
         let watched = async {
-            until(Duration::from_secs(10), "a repair that is held", async || {
-                standing(&live, "stuck").await.held_by
-            })
+            until(
+                Duration::from_secs(10),
+                "a repair that is held",
+                async || standing(&live, "stuck").await.held_by,
+            )
             .await
         };
         // Whatever comes of it, the files must be removable afterwards.

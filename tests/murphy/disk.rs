@@ -48,7 +48,9 @@ impl Disk {
 
     /// Leaves room for so many pages.
     fn fill(&self, pages: u64) {
-        let free = rustix::fs::statvfs(self.root.path()).expect("told").f_bavail;
+        let free = rustix::fs::statvfs(self.root.path())
+            .expect("told")
+            .f_bavail;
         let mut ballast = File::options()
             .append(true)
             .create(true)
@@ -116,7 +118,9 @@ fn on_disk(root: &Root) -> u64 {
 fn lines(path: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines();
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// What came of it when the disk filled up after so many pages more.
@@ -144,14 +148,21 @@ async fn fills_up_after(pages: u64) -> Option<Came> {
     let target = root.at("data/weights.json");
     let mended = || fs::metadata(&target).is_ok_and(|found| found.len() > 0);
     // Either it is repaired, or the engine says that it cannot write.
-    let full = until(SOON, &format!("{pages} pages: a word or a deed"), async || {
-        let full = status(&live).await.store.is_some();
-        (mended() || full).then_some(full)
-    })
+    let full = until(
+        SOON,
+        &format!("{pages} pages: a word or a deed"),
+        async || {
+            let full = status(&live).await.store.is_some();
+            (mended() || full).then_some(full)
+        },
+    )
     .await;
     let waited = !mended();
     if mended() {
-        assert!(on_disk(root) > 0, "{pages} pages: done without an intent on the disk");
+        assert!(
+            on_disk(root) > 0,
+            "{pages} pages: done without an intent on the disk"
+        );
     } else if full {
         let said = status(&live).await.store.expect("it says so");
         assert!(said.contains("full") || said.contains("space"), "{said}");
@@ -237,7 +248,8 @@ async fn a_start_on_a_full_disk_loses_nothing() {
         disk.fill(pages);
         let started = match root.start().await {
             Ok(live) => {
-                let looked = async || (crate::standing(&live, "weights").await.looks > 2).then_some(());
+                let looked =
+                    async || (crate::standing(&live, "weights").await.looks > 2).then_some(());
                 until(SOON, "looks", looked).await;
                 end(live).await;
                 true
@@ -260,7 +272,11 @@ async fn a_start_on_a_full_disk_loses_nothing() {
         end(live).await;
         Some(started)
     };
-    let came: Vec<Option<bool>> = stream::iter(0..24).map(one).buffered(TOGETHER).collect().await;
+    let came: Vec<Option<bool>> = stream::iter(0..24)
+        .map(one)
+        .buffered(TOGETHER)
+        .collect()
+        .await;
     let came: Vec<bool> = came.into_iter().flatten().collect();
     let (Some(first), Some(last)) = (came.first(), came.last()) else {
         return;
