@@ -9,13 +9,14 @@
 //! | 0 | [`model`] | the words, as plain values |
 //! | 0 | [`clock`] | the only place that knows the time |
 //! | 1 | [`script`] | the one Rhai engine, made strict |
-//! | 1 | [`trigger`] | when to look: slots by arithmetic |
+//! | 1 | [`trigger`] | when to look: slots by arithmetic, clock times, calendars |
 //! | 1 | [`threshold`] | what is bad: from facts to a verdict |
 //! | 1 | [`remediation`] | what to wish for: from a ladder to steps |
 //! | 1 | [`guard`] | may I: cooldown, limit, breaker, pause |
 //! | 1 | [`core`] | the state machine without I/O: inputs in, outputs out |
-//! | 2 | [`permission`] | below which directories, which programs |
+//! | 2 | [`permission`] | below which directories, which programs, which hosts; what is never told |
 //! | 2 | [`child`] | child processes that end |
+//! | 2 | [`net`] | going over the network: resolve, ask permission, connect |
 //! | 2 | [`probe`] | where to look: one file a kind |
 //! | 2 | [`hands`] | what is done: one file a step; only `hands/live.rs` changes the world |
 //! | 2 | [`journal`] | JSON lines and published files |
@@ -36,6 +37,7 @@ pub mod guard;
 pub mod hands;
 pub mod journal;
 pub mod model;
+pub mod net;
 pub mod permission;
 pub mod probe;
 pub mod remediation;

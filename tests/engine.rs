@@ -185,17 +185,3 @@ async fn a_repair_is_undone_by_hand_and_refused_once_the_file_has_changed() {
     live.handle.stop().await.expect("it runs");
     live.finished().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_operator_allows_in_vain_is_told() {
-    let root = weights();
-    root.put(
-        "homeostat.yaml",
-        "allow: { reach: [ 'broker.example.net:443' ] }\n",
-    );
-    let live = root.start().await.expect("it starts");
-    let told = live.notes.iter().any(|note| note.contains("allow.reach"));
-    assert!(told, "{:?}", live.notes);
-    live.handle.stop().await.expect("the engine lives");
-    live.finished().await;
-}

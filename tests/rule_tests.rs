@@ -81,6 +81,15 @@ checks:
     message: wishing
     remediation:
       - run_command: { argv: ['${"/usr/bin/" + "other"}', now] }
+  - name: calls
+    about: A request is sent.
+    trigger: { every: 1m }
+    probe: { file: { file: data/call } }
+    threshold: { critical: exists }
+    message: calling
+    remediation:
+      - - call_http: { url: 'http://127.0.0.1:1/flush/${1 + 1}', json: { n: 1 } }
+        - write_file: { file: state/called.txt, body: by hand }
   - name: locks
     about: No lock is old.
     trigger: { every: 10m }
@@ -321,6 +330,22 @@ fn a_ladder_of_commands_climbs_rests_and_is_quarantined() {
       - at: 4m
         service: { status: critical, verified: false, notes: [escalated], steps: [ { kind: run_command, outcome: failed, detail: { contains: no such unit } } ] }
         files: { state/note.txt: absent }
+  - name: a request is answered here and goes nowhere
+    checks: [calls]
+    files: { data/call: { text: '' } }
+    commands: [ { run: [ POST, 'http://127.0.0.1:1/flush/2' ], does: { files: { data/call: absent } } } ]
+    expect:
+      - at: 1m
+        calls: { status: ok, verified: true, steps: [ { kind: call_http, outcome: done }, write_file ] }
+        ran: [ 'POST http://127.0.0.1:1/flush/2' ]
+  - name: a request that fails ends its rung
+    checks: [calls]
+    files: { data/call: { text: '' } }
+    commands: [ { run: [ POST, '*' ], exit: 1, says: answered 503 } ]
+    expect:
+      - at: 1m
+        calls: { status: critical, steps: [ { kind: call_http, outcome: failed, detail: { contains: answered 503 } } ] }
+        files: { state/called.txt: absent }
   - name: it fails once, then works
     checks: [service]
     commands:
@@ -731,6 +756,7 @@ fn what_no_test_sees_is_named() {
         all: never tested
         asks: never tested
         asks_in_order: never tested
+        calls: never tested
         forbidden: never tested
         fresh: never tested
         load: critical is never tested

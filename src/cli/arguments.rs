@@ -159,6 +159,37 @@ pub enum Action {
     },
     /// Allow repairs again
     Resume,
+    /// Neither repair nor tell of some checks for a while; without arguments, list what is silenced
+    Silence {
+        /// Names of checks
+        #[arg(value_name = "NAME", conflicts_with_all = ["all", "end"], requires = "span")]
+        names: Vec<String>,
+        /// Every check
+        #[arg(long, conflicts_with = "end", requires = "span")]
+        all: bool,
+        /// How long; it ends by itself
+        #[arg(long = "for", value_name = "TIME", value_parser = Span::parse, conflicts_with = "end")]
+        span: Option<Span>,
+        /// Why, for those who find it silent
+        #[arg(long, value_name = "TEXT", conflicts_with = "end")]
+        reason: Option<String>,
+        /// End the silence of this number
+        #[arg(long, value_name = "ID")]
+        end: Option<u64>,
+    },
+    /// Let a repair go on that waits for a person; without a number, list what waits
+    Approve {
+        /// Number of the attempt
+        attempt: Option<AttemptId>,
+    },
+    /// Refuse a repair that waits for a person
+    Deny {
+        /// Number of the attempt
+        attempt: AttemptId,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
     /// Undo what a repair did to files
     Undo {
         /// Number of the attempt, as `check` and `history` show it

@@ -16,7 +16,8 @@ const GROUPS: [(&str, &[&str]); 3] = [
     (
         "Ask and steer a running engine",
         &[
-            "status", "history", "ledger", "pause", "resume", "undo", "reload",
+            "status", "history", "ledger", "pause", "resume", "silence", "approve", "deny", "undo",
+            "reload",
         ],
     ),
 ];

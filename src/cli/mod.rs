@@ -6,8 +6,9 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status past kill_switch undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status past kill_switch silence approval undo reload schema` | the commands |
 
+mod approval;
 pub mod arguments;
 mod check;
 mod dry_run;
@@ -26,6 +27,7 @@ mod schema;
 mod screen;
 pub mod show;
 mod signals;
+mod silence;
 mod site;
 mod status;
 mod test;
@@ -114,6 +116,37 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
             kill_switch::pause(site, reason.as_deref(), span.map(|span| span.0), screen).await
         }
         Action::Resume => kill_switch::resume(site, screen).await,
+        Action::Silence {
+            names,
+            all,
+            span,
+            reason,
+            end,
+        } => {
+            let wish = match (span, end) {
+                (_, Some(id)) => silence::Wish::End(id),
+                (Some(span), None) if all || !names.is_empty() => silence::Wish::Begin {
+                    checks: &names,
+                    span: span.0,
+                    reason: reason.as_deref(),
+                },
+                (Some(_), None) => {
+                    return Err(Failure::usage("say which checks, or --all"));
+                }
+                (None, None) if reason.is_some() => {
+                    return Err(Failure::usage("say for how long: --for 2h"));
+                }
+                (None, None) => silence::Wish::List,
+            };
+            silence::silence(site, wish, screen).await
+        }
+        Action::Approve { attempt: None } => approval::list(site, screen).await,
+        Action::Approve {
+            attempt: Some(attempt),
+        } => approval::approve(site, attempt, screen).await,
+        Action::Deny { attempt, reason } => {
+            approval::deny(site, attempt, reason.as_deref(), screen).await
+        }
         Action::Undo { attempt } => undo::undo(site, attempt, screen).await,
         Action::Reload => reload::reload(site, screen).await,
     }

@@ -10,6 +10,7 @@ use super::{
     outcome::Failure,
     show::{Style, Tone, complaints, time::Zone},
 };
+use crate::permission::secrets;
 
 /// Narrower terminals are treated as if they had this width.
 const NARROWEST: usize = 40;
@@ -82,7 +83,7 @@ impl Screen {
     pub fn log(&self) {
         let filter = std::env::var("HOMEOSTAT_LOG").unwrap_or_else(|_| "warn".to_owned());
         let started = tracing_subscriber::fmt()
-            .with_writer(io::stderr)
+            .with_writer(|| Discreet)
             .with_ansi(self.errors.colour)
             .with_env_filter(EnvFilter::new(filter))
             .with_target(false)
@@ -142,6 +143,21 @@ fn write(out: &mut impl Write, text: &str) {
         && error.kind() != ErrorKind::BrokenPipe
     {
         tracing::error!(%error, "could not write the output");
+    }
+}
+
+/// The log: standard error, without secrets. An event is written at once.
+struct Discreet;
+
+impl Write for Discreet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        io::stderr().write_all(secrets::for_the_log(&line).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

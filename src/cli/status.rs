@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    engine::handle::{StandingAnswer, StatusAnswer},
+    engine::handle::{Proposal, StandingAnswer, StatusAnswer},
     model::{moment::Moment, standing::Pause, status::Status},
     store::{self, LastGood},
     web::client::Client,
@@ -19,16 +19,21 @@ use crate::{
 
 /// Exit code 0 if an engine is running, however things stand.
 pub async fn status(site: &Site, screen: &Screen) -> Outcome {
-    let (answer, running) = match Client::find(&site.root).await {
-        Some(client) => (client.get::<StatusAnswer>("/api/status").await?, true),
-        None => (remembered(site)?, false),
-    };
+    let (answer, running) = standing(site).await?;
     let mut value = json!(answer);
     if let Value::Object(map) = &mut value {
         map.insert("running".to_owned(), json!(running));
     }
     screen.answer(&value, |style| standings::status(&answer, !running, style));
     Ok(if running { OK } else { UNAVAILABLE })
+}
+
+/// How everything stands, and whether an engine is running that says so.
+pub async fn standing(site: &Site) -> Result<(StatusAnswer, bool), Failure> {
+    Ok(match Client::find(&site.root).await {
+        Some(client) => (client.get::<StatusAnswer>("/api/status").await?, true),
+        None => (remembered(site)?, false),
+    })
 }
 
 fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
@@ -54,6 +59,13 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
             looked: standing.looked.map(Moment::seconds),
             looks: 0,
             held_by: standing.held_by.map(|by| by.word().to_owned()),
+            held_until: None,
+            held_why: None,
+            opens: standing
+                .outside
+                .as_ref()
+                .and_then(|outside| outside.opens)
+                .map(Moment::seconds),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
         })
         .collect();
@@ -68,6 +80,13 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
         complaints: Vec::new(),
         complaints_text: None,
         missed_slots: 0,
+        silences: saved
+            .silences
+            .into_iter()
+            .filter(|silence| now < silence.until)
+            .collect(),
+        storm: saved.storm.filter(|storm| now < storm.until),
+        proposals: saved.attempts.iter().filter_map(Proposal::of).collect(),
         store: None,
     })
 }

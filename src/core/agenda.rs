@@ -29,8 +29,9 @@ pub(super) enum Alarm {
     /// A rung that a guard held for some seconds may be tried again.
     Retry(Name, u64),
     RoundOver(u64),
-    /// A slot of an investigation with this interval.
-    Inquiry(Name, Duration),
+    StormOver,
+    /// A slot of an investigation, planned under this number.
+    Inquiry(Name, u64),
 }
 
 impl Agenda {
@@ -81,7 +82,8 @@ impl Core {
             Alarm::Wake(attempt) => self.wake(attempt, out),
             Alarm::Retry(name, epoch) => self.retry(&name, epoch, out),
             Alarm::RoundOver(round) => self.round_over(round, out),
-            Alarm::Inquiry(name, every) => self.inquire(&name, every, out),
+            Alarm::StormOver => self.clear_up(out),
+            Alarm::Inquiry(name, plan) => self.inquire(&name, plan, out),
         }
     }
 
@@ -89,41 +91,42 @@ impl Core {
         let Some(check) = self.checks.get(name).filter(|check| check.epoch == epoch) else {
             return;
         };
-        let Some(every) = check.outline.trigger.every else {
-            // Set off by events only: looked at once when it is new, so that it has a status.
-            if !check.outline.trigger.events.is_empty() && check.flight.is_none() {
-                let wish = Wish {
-                    event: true,
-                    ..Wish::default()
-                };
-                self.want(name, wish, out);
-            }
+        let (busy, phase) = (check.flight.is_some(), check.phase);
+        let outline = check.outline.clone();
+        let trigger = &outline.trigger;
+        if trigger.is_at_rest() {
             return;
-        };
-        let next = trigger::next_slot(every, check.phase, self.now);
-        self.missed += trigger::missed(every, slot, self.now);
-        if check.flight.is_some() {
-            self.missed += 1; // a check never runs twice at the same time, and what it missed is not replayed
-        } else {
+        }
+        let has_slots = trigger.has_slots();
+        if has_slots {
+            let calendar = self.calendar(trigger.during.as_ref()).cloned();
+            let calendar = calendar.as_deref();
+            self.missed += trigger::missed_slots(trigger, phase, calendar, slot, self.now);
+        }
+        let closed = self.is_closed(trigger);
+        if !busy || closed {
+            // Set off by events only: looked at once when it is new, or its calendar opens, so that it has a status.
             let wish = Wish {
-                slot: true,
+                slot: has_slots,
+                event: !has_slots,
                 ..Wish::default()
             };
             self.want(name, wish, out);
+        } else if has_slots {
+            self.missed += 1; // a check never runs twice at the same time, and what it missed is not replayed
         }
-        self.agenda.add(next, Alarm::Due(name.clone(), epoch));
+        self.plan_slots(name, false);
     }
 
-    /// Plans the slots of a check that is new or whose trigger changed. With `at_once` its first look is now.
+    /// Plans the next slot of a check. With `at_once` its first look is now.
     pub(super) fn plan_slots(&mut self, name: &Name, at_once: bool) {
         let Some(check) = self.checks.get(name) else {
             return;
         };
         let epoch = check.epoch;
-        let slot = match check.outline.trigger.every {
-            _ if at_once => Some(self.now),
-            Some(every) => Some(trigger::next_slot(every, check.phase, self.now)),
-            None => None,
+        let slot = match at_once {
+            true => Some(self.now),
+            false => self.next_due_of(&check.outline.trigger, check.phase),
         };
         if let Some(slot) = slot {
             self.agenda.add(slot, Alarm::Due(name.clone(), epoch));
@@ -159,8 +162,19 @@ impl Core {
             self.plan_slots(&name, false);
         }
         for attempt in self.attempts.values_mut() {
-            attempt.phase.shift(by);
+            match attempt.opens {
+                Some(opens) => self.agenda.add(opens, Alarm::Wake(attempt.id)), // calendars do not move along
+                None => attempt.phase.shift(by),
+            }
         }
+        let outline = self.outline.clone();
+        for (name, investigation) in &outline.investigations {
+            self.plan_investigation(name, &investigation.trigger);
+        }
+        if let Some(storm) = &mut self.storm {
+            storm.until = Moment(storm.until.0.saturating_add(by));
+        }
+        self.shift_echoes(by);
     }
 
     /// A late margin for drivers that keep the deadline themselves and judge what it means.

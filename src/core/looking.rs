@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm};
+use super::{Asked, Check, Core, Flight, Output, Target, Wish, agenda::Alarm, hours::Outside};
+use crate::guard::Stirred;
 use crate::model::{
     Name,
-    attempt::Row,
+    attempt::{NoteKind, Page, Row},
     moment::Moment,
     outline::Patience,
     report::{Decision, Reason, Report, Ticket},
-    standing::{Prior, Standing},
+    standing::{HeldBy, Hold, Prior, Standing},
     status::Status,
     verdict::Verdict,
 };
@@ -28,6 +29,13 @@ impl Core {
     }
 
     fn look(&mut self, name: &Name, wish: Wish, out: &mut Vec<Output>) {
+        match self.outside(name) {
+            Some(Outside::Closed { calendar, opens }) => {
+                return self.skip(name, &wish, calendar, opens, out);
+            }
+            Some(Outside::Unknown { why }) => return self.see_nothing(name, wish, why, out),
+            None => {}
+        }
         let Some(check) = self.checks.get_mut(name) else {
             return;
         };
@@ -60,6 +68,23 @@ impl Core {
         out.push(Output::Look(asked));
     }
 
+    /// A look that shows why there is none.
+    fn see_nothing(&mut self, name: &Name, wish: Wish, why: String, out: &mut Vec<Output>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let Some(check) = self.checks.get_mut(name) else {
+            return;
+        };
+        check.flight = Some(ticket);
+        let flight = Flight {
+            check: name.clone(),
+            epoch: check.epoch,
+            wish,
+        };
+        self.flights.insert(ticket, flight);
+        self.looked(ticket, Arc::new(Verdict::unknown(why)), out);
+    }
+
     /// No answer in time: UNKNOWN. The driver judges its own time-outs (`on_error`); this is for drivers that hang.
     pub(super) fn overdue(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
         if !self.flights.contains_key(&ticket) {
@@ -85,9 +110,11 @@ impl Core {
         check.flight = None;
         let now = self.now;
         let old = check.standing.status;
+        let turned = check.standing.turned;
         let (moved, persist) = remember(check, &verdict, now);
         let status = check.standing.status;
         let was = moved.then_some(old);
+        let turns = check.standing.turned;
         if persist {
             out.push(Output::Persist(Row::Standing {
                 check: name.clone(),
@@ -103,7 +130,11 @@ impl Core {
                 message: verdict.message.clone(),
             }));
         }
+        self.turned(&name, turned, turns, out);
         let decision = self.consider(&name, &flight.wish, &verdict, out);
+        if old == Status::Critical && status != Status::Critical {
+            self.release(HeldBy::Dependency, out);
+        }
         let report = Report {
             check: name.clone(),
             ticket,
@@ -152,21 +183,31 @@ impl Core {
             })
             .map(|(target, _)| target.clone())
             .collect();
-        self.set_off(targets, out);
+        let stirred = self.stirred(wish);
+        self.set_off(targets, stirred, out);
     }
 
     /// An event: its checks are looked at, its investigations begin.
-    pub(super) fn set_off(&mut self, targets: Vec<Target>, out: &mut Vec<Output>) {
+    pub(super) fn set_off(
+        &mut self,
+        targets: Vec<Target>,
+        stirred: Option<Stirred>,
+        out: &mut Vec<Output>,
+    ) {
         for target in targets {
             match target {
                 Target::Check(name) => {
                     let wish = Wish {
                         event: true,
+                        stirred: stirred.clone(),
                         ..Wish::default()
                     };
                     self.want(&name, wish, out);
                 }
-                Target::Investigation(name) if self.investigating(&name) => {}
+                // The traces of a repair that still settles are no news.
+                Target::Investigation(_) if stirred.is_some() => {}
+                Target::Investigation(name)
+                    if self.investigating(&name) || self.is_outside(&name) => {}
                 Target::Investigation(name) => {
                     let id = self.new_round();
                     self.investigate(id, name, None, super::round::PATIENCE, out);
@@ -177,36 +218,175 @@ impl Core {
 
     /// Changes what holds a remediation; a row is written only when that begins.
     pub(super) fn note_held(&mut self, name: &Name, decision: &Decision, out: &mut Vec<Output>) {
-        let Some(check) = self.checks.get_mut(name) else {
-            return;
-        };
-        let held = match decision {
-            Decision::Held { by, .. } => Some(*by),
+        let hold = match decision {
+            Decision::Held(hold) | Decision::Proposed { hold, .. } => Some(hold),
             Decision::None => None,
             // Whether it is still held shows when the attempt acts or is withheld.
             Decision::Repair { .. } | Decision::Verifying { .. } => return,
         };
-        if check.standing.held_by == held {
+        let Some(check) = self.checks.get_mut(name) else {
             return;
-        }
-        check.standing.held_by = held;
-        if let Decision::Held { by, until } = decision {
+        };
+        let by = hold.map(|hold| hold.by);
+        let begins = check.standing.held_by != by;
+        check.standing.held_by = by;
+        check.hold = hold.cloned();
+        let Some(hold) = hold else {
+            return;
+        };
+        if begins {
             out.push(Output::Persist(Row::Held {
                 check: name.clone(),
                 at: self.now,
-                by: *by,
-                until: *until,
+                hold: hold.clone(),
+            }));
+        }
+        let again = check.outline.trigger.every.is_none() || hold.by == HeldBy::Settling;
+        let epoch = check.epoch;
+        if let Some(until) = hold.until.filter(|_| again && check.retry.is_none()) {
+            // No slot comes for it: when the guard lets it, it is looked at again.
+            check.retry = Some((until, None));
+            self.agenda.add(until, Alarm::Retry(name.clone(), epoch));
+        }
+        self.page_held(name, hold, out);
+    }
+
+    /// People are told of a critical check that nobody repairs: once for each guard, as long as the problem lasts.
+    fn page_held(&mut self, name: &Name, hold: &Hold, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(check) = self.checks.get(name) else {
+            return;
+        };
+        let critical = check.standing.status == Status::Critical;
+        if !critical || !tells(hold.by) || check.standing.paged.contains(&hold.by) {
+            return;
+        }
+        let until = hold
+            .until
+            .map(|until| format!(" for {}", whole_seconds(until.since(now))));
+        let why = hold.why.as_deref().map(|why| format!(" ({why})"));
+        let text = format!(
+            "{}: its repair is held by {}{}{}",
+            check.standing.message,
+            hold.by,
+            until.unwrap_or_default(),
+            why.unwrap_or_default()
+        );
+        if !self.page(name, NoteKind::Held, text.clone(), out) {
+            return;
+        }
+        out.push(Output::Persist(Row::Note {
+            check: Some(name.clone()),
+            at: now,
+            kind: NoteKind::Held,
+            text,
+            to: self.told(name),
+        }));
+        if let Some(check) = self.checks.get_mut(name) {
+            check.standing.paged.insert(hold.by);
+            out.push(Output::Persist(Row::Standing {
+                check: name.clone(),
+                standing: check.standing.clone(),
             }));
         }
     }
+
+    /// Pages people that the engine can do no more. That the guards hold it after that is no further news.
+    pub(super) fn page_spent(
+        &mut self,
+        name: &Name,
+        kind: NoteKind,
+        text: String,
+        out: &mut Vec<Output>,
+    ) {
+        if !self.page(name, kind, text, out) {
+            return;
+        }
+        if let Some(check) = self.checks.get_mut(name) {
+            let spent = [HeldBy::Cooldown, HeldBy::Limit, HeldBy::Breaker];
+            check.standing.paged.extend(spent);
+            out.push(Output::Persist(Row::Standing {
+                check: name.clone(),
+                standing: check.standing.clone(),
+            }));
+        }
+    }
+
+    /// Pages people, unless the check is silenced or quiet, or masked by one that it needs. Says whether it did.
+    pub(super) fn page(
+        &mut self,
+        name: &Name,
+        kind: NoteKind,
+        text: String,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        if self.silence_of(name).is_some()
+            || self.broken_dependency(name).is_some()
+            || self.quiet(name, self.now).is_some()
+        {
+            return false;
+        }
+        let to = self.told(name);
+        out.push(Output::Persist(Row::Page(Page {
+            at: self.now,
+            check: Some(name.clone()),
+            kind,
+            text,
+            to,
+        })));
+        true
+    }
+
+    /// Whom the remediation of a check names.
+    fn told(&self, name: &Name) -> Vec<Name> {
+        let remediation = self.checks.get(name).and_then(Check::remediation);
+        remediation.map_or_else(Vec::new, |remediation| remediation.escalate.clone())
+    }
+}
+
+/// Whether people are paged when this guard holds a critical check: not where they asked for it, where it passes within
+/// moments, or where one page was sent for all.
+fn tells(by: HeldBy) -> bool {
+    match by {
+        HeldBy::Cooldown
+        | HeldBy::Limit
+        | HeldBy::Breaker
+        | HeldBy::Pause
+        | HeldBy::Permission
+        | HeldBy::Clock
+        | HeldBy::Store
+        | HeldBy::NoTarget
+        | HeldBy::TooMany => true,
+        HeldBy::Backoff
+        | HeldBy::Quiet
+        | HeldBy::Storm
+        | HeldBy::Silence
+        | HeldBy::Dependency
+        | HeldBy::Approval // it has a page of its own
+        | HeldBy::Settling
+        | HeldBy::Conflict
+        | HeldBy::InFlight
+        | HeldBy::LookOnly => false,
+    }
+}
+
+fn whole_seconds(span: std::time::Duration) -> String {
+    let rounded = std::time::Duration::from_secs(span.as_millis().div_ceil(1000) as u64);
+    humantime::format_duration(rounded).to_string()
 }
 
 /// Takes a verdict into the standing. Returns whether the status that counts changed, and whether there is anything
 /// worth writing down.
 fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     let patience = check.outline.patience;
+    check.skipped = false;
     let standing = &mut check.standing;
     let first = standing.looked.is_none();
+    let shown = standing.status;
+    let reopened = standing.outside.take();
+    if let Some(outside) = &reopened {
+        standing.status = outside.stood;
+    }
     let same_as_last = standing.prior.status == Some(verdict.status);
     standing.looked = Some(now);
     standing.streak = if same_as_last {
@@ -220,13 +400,20 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
     } else if counted == Status::Ok {
         standing.bad_since = None;
     }
-    let moved = first || counted != standing.status;
-    let mut persist = moved || patience.of > 1 || patience.recover > 1;
-    if moved {
-        standing.since = now;
-        standing.status = counted;
+    if counted == Status::Ok {
+        standing.turned = None;
+        standing.paged.clear();
+    } else if !first && standing.status == Status::Ok && counted.is_bad() {
+        standing.turned = Some(now);
     }
-    if counted == verdict.status {
+    let moved = first || counted != shown;
+    let mut persist = moved || reopened.is_some() || patience.of > 1 || patience.recover > 1;
+    standing.status = counted;
+    // While it was outside its calendar nobody saw how it stood.
+    if moved || reopened.is_some() {
+        standing.since = now;
+    }
+    if counted == verdict.status || reopened.is_some() {
         standing.message.clone_from(&verdict.message);
     }
     let kept = match verdict.status {

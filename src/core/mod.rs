@@ -2,13 +2,18 @@
 //!
 //! [`Core::step`] is its only entry. Live, dry run, rule test, replay and restart are *drivers*: they perform outputs
 //! and return inputs, and differ in the hands and eyes they have. It owns the agenda (`agenda`), the standings
-//! (`looking`), the attempts (`repairing`), the rounds (`round`), and what a reload changes (`reload`).
+//! (`looking`), the attempts (`repairing`), proposals (`approval`), what is acted on (`claims`), storms (`storm`), the
+//! rounds (`round`), what calendars keep from happening (`hours`), and what a reload changes (`reload`).
 
 mod agenda;
+mod approval;
+mod claims;
+mod hours;
 mod looking;
 mod reload;
 mod repairing;
 mod round;
+mod storm;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +29,7 @@ use crate::model::{
     moment::Moment,
     outline::{CheckOutline, Outline},
     report::{Reason, Report, Round, Ticket},
-    standing::{Budget, HeldBy, Pause, Prior, Standing},
+    standing::{Budget, HeldBy, Hold, Pause, Prior, Silence, Standing, Storm},
     step::Receipt,
     verdict::Verdict,
 };
@@ -56,7 +61,18 @@ pub enum Input {
     /// Looking at the targets showed that nothing may or need be done; nothing was.
     Withheld {
         attempt: AttemptId,
-        by: HeldBy,
+        hold: Hold,
+    },
+    /// A rung is about to act on these (a path below the root, a command line, `event NAME`). Answered by
+    /// [`Output::Claimed`].
+    Claim {
+        attempt: AttemptId,
+        targets: Vec<String>,
+    },
+    /// What a proposal would do, one receipt for each step.
+    Proposed {
+        attempt: AttemptId,
+        receipts: Vec<Receipt>,
     },
     RolledBack {
         attempt: AttemptId,
@@ -75,7 +91,21 @@ pub enum Input {
 #[derive(Clone, Debug)]
 pub enum Command {
     Pause(Pause),
+    /// Ends the pause, and a storm.
     Resume,
+    /// Its number and time are given by the core; see [`Core::silences`].
+    Silence(Silence),
+    /// Ends the silence of this number.
+    Unsilence(u64),
+    Approve {
+        attempt: AttemptId,
+        by: String,
+    },
+    Deny {
+        attempt: AttemptId,
+        by: String,
+        reason: String,
+    },
     /// Looks at these checks now, each judged by this look alone.
     Round {
         id: u64,
@@ -100,8 +130,16 @@ pub enum Output {
     Persist(Row),
     /// Write durably, then answer [`Input::Durable`] or [`Input::NotDurable`].
     PersistThenTell(Row, AttemptId),
-    /// Plan, prepare and do this rung. Emitted only after `Durable`.
+    /// Plan, prepare and do this rung, claiming the targets of each step before it is done. Emitted only after
+    /// `Durable`.
     Act(Arc<Attempt>),
+    /// The answer to a claim: go on, or this is why not.
+    Claimed {
+        attempt: AttemptId,
+        refused: Option<Hold>,
+    },
+    /// Say what this rung would do, and answer [`Input::Proposed`].
+    Propose(Arc<Attempt>),
     /// Undo what these attempts did, newest first, and answer `RolledBack`.
     RollBack {
         attempt: AttemptId,
@@ -146,7 +184,14 @@ pub struct Core {
     rounds: BTreeMap<u64, round::Open>,
     /// What looks and events set off, by check, file and event name.
     wires: Wires,
+    /// The number under which the next slot of an investigation is planned; older alarms are void.
+    inquiries: BTreeMap<Name, u64>,
     pause: Option<Pause>,
+    silences: Vec<Silence>,
+    storm: Option<Storm>,
+    /// Checks that turned bad and are not OK yet, by when.
+    turns: BTreeSet<(Moment, Name)>,
+    echoes: Vec<claims::Echo>,
     jumped: Option<Moment>,
     next_ticket: Ticket,
     next_attempt: AttemptId,
@@ -166,7 +211,11 @@ struct Check {
     flight: Option<Ticket>,
     /// Asked for while a look was under way: the next one starts when that ends.
     wanted: Option<Wish>,
+    /// What holds its remediation, in full.
+    hold: Option<Hold>,
     attempt: Option<AttemptId>,
+    /// That it is outside its calendar was told, by this core.
+    skipped: bool,
     /// The round for which a held rung waits, with its time.
     retry: Option<(Moment, Option<u64>)>,
 }
@@ -178,10 +227,17 @@ struct Wish {
     event: bool,
     verify: BTreeSet<AttemptId>,
     rounds: BTreeSet<u64>,
+    /// The repair that made the event, if nothing else did.
+    stirred: Option<crate::guard::Stirred>,
 }
 
 impl Wish {
     fn merge(&mut self, other: Wish) {
+        self.stirred = match (self.event, other.event) {
+            (true, true) => self.stirred.take().filter(|_| other.stirred.is_some()),
+            (true, false) => self.stirred.take(),
+            (false, _) => other.stirred,
+        };
         self.slot |= other.slot;
         self.event |= other.event;
         self.verify.extend(other.verify);
@@ -236,7 +292,12 @@ impl Core {
             flights: HashMap::new(),
             rounds: BTreeMap::new(),
             wires: Wires::default(),
+            inquiries: BTreeMap::new(),
             pause: saved.pause,
+            silences: saved.silences,
+            storm: None,
+            turns: BTreeSet::new(),
+            echoes: Vec::new(),
             jumped: None,
             next_ticket: 1,
             next_attempt: saved.next_attempt.max(1),
@@ -246,6 +307,7 @@ impl Core {
         };
         let standings: HashMap<Name, Standing> = saved.standings.into_iter().collect();
         core.adopt(outline, standings, out);
+        core.recall_storm(saved.storm);
         core.take_up(saved.attempts, out);
         core
     }
@@ -267,18 +329,27 @@ impl Core {
             Input::Tick => self.tick(out),
             Input::Looked { ticket, verdict } => self.looked(ticket, verdict, out),
             Input::Durable(attempt) => self.durable(attempt, out),
-            Input::NotDurable(attempt) => self.withheld(attempt, HeldBy::Store, out),
+            Input::NotDurable(attempt) => {
+                let why = "the intent could not be written";
+                self.withheld(attempt, Hold::by(HeldBy::Store).because(why), out);
+            }
             Input::Acted { attempt, receipts } => self.acted(attempt, receipts, out),
-            Input::Withheld { attempt, by } => self.withheld(attempt, by, out),
+            Input::Withheld { attempt, hold } => self.withheld(attempt, hold, out),
+            Input::Claim { attempt, targets } => self.claim(attempt, targets, out),
+            Input::Proposed { attempt, receipts } => self.proposed(attempt, receipts, out),
             Input::RolledBack { attempt, receipts } => self.rolled_back(attempt, receipts, out),
             Input::Reload(outline) => self.reload(outline, out),
             Input::FileChanged(file) => {
-                let targets = self.wires.files.get(&file).cloned();
-                self.set_off(targets.unwrap_or_default(), out);
+                if let Some(targets) = self.wires.files.get(&file).cloned() {
+                    let stirred = self.stirred_by(&file);
+                    self.set_off(targets, stirred, out);
+                }
             }
             Input::Event(event) => {
-                let targets = self.wires.events.get(&event).cloned();
-                self.set_off(targets.unwrap_or_default(), out);
+                if let Some(targets) = self.wires.events.get(&event).cloned() {
+                    let stirred = self.stirred_by(&event_target(&event));
+                    self.set_off(targets, stirred, out);
+                }
             }
             Input::Command(command) => self.command(command, out),
             Input::Jumped(_) => {}
@@ -313,7 +384,21 @@ impl Core {
             Command::Resume => {
                 self.pause = None;
                 out.push(Output::Persist(Row::Pause(None)));
+                self.end_storm("a person let repairs go on".to_owned(), out);
+                self.release(HeldBy::Pause, out);
             }
+            Command::Silence(silence) => self.silence(silence, out),
+            Command::Unsilence(id) => {
+                self.silences.retain(|silence| silence.id != id);
+                out.push(Output::Persist(Row::Silences(self.silences.clone())));
+                self.release(HeldBy::Silence, out);
+            }
+            Command::Approve { attempt, by } => self.approve(attempt, by, out),
+            Command::Deny {
+                attempt,
+                by,
+                reason,
+            } => self.deny(attempt, &by, &reason, out),
             Command::Round {
                 id,
                 checks,
@@ -326,6 +411,83 @@ impl Core {
                 cause,
                 wait,
             } => self.investigate(id, name, cause, wait, out),
+        }
+    }
+
+    /// Numbers a silence and keeps it; what has ended is forgotten.
+    fn silence(&mut self, silence: Silence, out: &mut Vec<Output>) {
+        let now = self.now;
+        self.silences.retain(|silence| now < silence.until);
+        self.silences.push(Silence {
+            id: self.next_silence(),
+            at: now,
+            ..silence
+        });
+        out.push(Output::Persist(Row::Silences(self.silences.clone())));
+    }
+
+    /// The number the next silence gets: one that no silence in force has.
+    pub fn next_silence(&self) -> u64 {
+        let last = self.silences.iter().map(|silence| silence.id).max();
+        last.map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// Silences that have not ended.
+    pub fn silences(&self) -> impl Iterator<Item = &Silence> {
+        let now = self.now;
+        self.silences.iter().filter(move |it| now < it.until)
+    }
+
+    pub fn storm(&self) -> Option<&Storm> {
+        self.storm.as_ref()
+    }
+
+    fn silence_of(&self, name: &str) -> Option<&Silence> {
+        let covering = self.silences.iter();
+        let covering = covering.filter(|silence| silence.covers(name, self.now));
+        covering.max_by_key(|silence| silence.until)
+    }
+
+    /// A check this one needs, near or far, that is CRITICAL.
+    fn broken_dependency(&self, name: &str) -> Option<&Name> {
+        let mut seen: BTreeSet<&str> = BTreeSet::from([name]);
+        let mut open: Vec<&Name> = self.needs_of(name).collect();
+        while let Some(needed) = open.pop() {
+            if !seen.insert(needed) {
+                continue;
+            }
+            let check = self.checks.get(needed)?;
+            if check.standing.status == crate::model::status::Status::Critical {
+                return Some(needed);
+            }
+            open.extend(self.needs_of(needed));
+        }
+        None
+    }
+
+    fn needs_of(&self, name: &str) -> impl Iterator<Item = &Name> {
+        let check = self.checks.get(name);
+        check.into_iter().flat_map(|check| &check.outline.needs)
+    }
+
+    /// What this guard held is looked at again, and the look decides.
+    fn release(&mut self, by: HeldBy, out: &mut Vec<Output>) {
+        let held: Vec<Name> = self
+            .outline
+            .checks
+            .keys()
+            .filter(|name| {
+                let check = self.checks.get(*name);
+                check.is_some_and(|check| check.standing.held_by == Some(by))
+            })
+            .cloned()
+            .collect();
+        for name in held {
+            let wish = Wish {
+                event: true,
+                ..Wish::default()
+            };
+            self.want(&name, wish, out);
         }
     }
 
@@ -350,6 +512,11 @@ impl Core {
             .filter_map(|name| Some((name, &self.checks.get(name)?.standing)))
     }
 
+    /// What held its remediation at the last look, if anything did since the engine started.
+    pub fn hold(&self, check: &str) -> Option<&Hold> {
+        self.checks.get(check)?.hold.as_ref()
+    }
+
     pub fn budget(&self, check: &str) -> Option<&Budget> {
         self.budgets.get(check)
     }
@@ -365,22 +532,13 @@ impl Core {
             .filter(|pause| crate::guard::pauses(pause, self.now))
     }
 
-    /// What would hold a remediation of this check at `now`, and until when.
-    pub fn would_hold(&self, name: &Name, now: Moment) -> Option<(HeldBy, Option<Moment>)> {
+    /// What would hold a remediation of this check now, and until when.
+    pub fn would_hold(&self, name: &Name) -> Option<Hold> {
         let check = self.checks.get(name)?;
         let remediation = check.remediation()?;
-        let budget = self.budgets.get(name).cloned().unwrap_or_default();
-        let ruling = crate::guard::decide(crate::guard::Request {
-            now,
-            guard: &remediation.guard,
-            budget: &budget,
-            pause: self.pause.as_ref(),
-            in_flight: check.attempt.is_some(),
-            rung: self.next_rung(name, remediation),
-            jumped: self.jumped,
-        });
-        match ruling {
-            crate::guard::Ruling::Held { by, until } => Some((by, until)),
+        let rung = self.next_rung(name, remediation);
+        match self.rule(name, remediation, rung, None) {
+            crate::guard::Ruling::Held(hold) => Some(hold),
             crate::guard::Ruling::Go { .. } => None,
         }
     }
@@ -400,6 +558,11 @@ impl Core {
         self.next_round += 1;
         self.next_round
     }
+}
+
+/// The target under which raising an event is claimed.
+pub fn event_target(event: &str) -> String {
+    format!("event {event}")
 }
 
 impl Check {

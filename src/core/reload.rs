@@ -45,7 +45,10 @@ impl Core {
                     let standing = standings.remove(name);
                     self.add(name, check, standing);
                 }
-                Some(known) if known.outline.fingerprint != check.fingerprint => {
+                Some(known)
+                    if known.outline.fingerprint != check.fingerprint
+                        || has_other_hours(&old, &outline, &check.trigger) =>
+                {
                     self.change(name, check, out);
                 }
                 Some(_) => {
@@ -56,24 +59,37 @@ impl Core {
             }
         }
         self.plan_investigations(&old);
+        let waiting = self.attempts.values().filter(|it| it.opens.is_some());
+        for attempt in waiting {
+            self.agenda.add(self.now, Alarm::Wake(attempt.id)); // what it waits for may be open now
+        }
     }
 
     fn add(&mut self, name: &Name, outline: &Arc<CheckOutline>, standing: Option<Standing>) {
         self.next_epoch += 1;
         // It may have been removed while a rung was being done, which still is.
         let attempt = self.attempts.values().find(|it| it.check == *name);
+        let standing = standing.unwrap_or_else(|| Standing::unseen(self.now));
+        // What runs by clock times is not run besides because the engine starts, unless it was never looked at.
+        let trigger = &outline.trigger;
+        let waits = trigger.cron.is_some()
+            && standing.looked.is_some()
+            && standing.outside.is_none()
+            && !self.is_closed(trigger);
         let check = Check {
             attempt: attempt.map(|it| it.id),
             phase: trigger::phase(name, &outline.trigger),
             outline: outline.clone(),
             epoch: self.next_epoch,
-            standing: standing.unwrap_or_else(|| Standing::unseen(self.now)),
+            standing,
             flight: None,
             wanted: None,
+            hold: None,
+            skipped: false,
             retry: None,
         };
         self.checks.insert(name.clone(), check);
-        self.plan_slots(name, true);
+        self.plan_slots(name, !waits);
     }
 
     /// A look under way was begun by the old book: it is dropped, and what it was for is looked at by the new one.
@@ -83,6 +99,14 @@ impl Core {
         let Some(check) = self.checks.get_mut(name) else {
             return;
         };
+        let proposed = check.attempt.filter(|id| {
+            let attempt = self.attempts.get(id);
+            let ladder = outline.remediation.as_ref();
+            attempt.is_some_and(|attempt| {
+                matches!(attempt.phase, Phase::Proposed { .. })
+                    && ladder.map(|it| &it.fingerprint) != Some(&attempt.remediation.fingerprint)
+            })
+        });
         check.outline = outline.clone();
         check.phase = trigger::phase(name, &outline.trigger);
         check.epoch = epoch;
@@ -104,6 +128,9 @@ impl Core {
             }
             None => self.plan_slots(name, true),
         }
+        if let Some(id) = proposed {
+            self.withdraw(id, "its rule was changed", out);
+        }
     }
 
     fn remove(&mut self, name: &Name, out: &mut Vec<Output>) {
@@ -114,6 +141,7 @@ impl Core {
             self.flights.remove(&ticket);
             out.push(Output::Abandon(ticket));
         }
+        self.forget_turn(name, check.standing.turned, out);
         if let Some(id) = check.attempt {
             let acting = self
                 .attempts
@@ -130,44 +158,52 @@ impl Core {
         self.settle(name, out);
     }
 
-    /// Investigations on an interval. Slots lie on a grid, so planning them anew moves none.
+    /// Investigations that have slots. They lie where they lie, so planning them anew moves none.
     fn plan_investigations(&mut self, old: &Outline) {
         let outline = self.outline.clone();
+        self.inquiries
+            .retain(|name, _| outline.investigations.contains_key(name));
         for (name, investigation) in &outline.investigations {
+            let new = &investigation.trigger;
             let known = old
                 .investigations
                 .get(name)
-                .is_some_and(|known| known.trigger.every == investigation.trigger.every);
+                .map(|known| &known.trigger)
+                .is_some_and(|known| known.every == new.every && known.cron == new.cron);
             if !known {
-                self.plan_investigation(name, &investigation.trigger);
+                self.plan_investigation(name, new);
             }
         }
     }
 
-    fn plan_investigation(&mut self, name: &Name, trigger: &Trigger) {
-        if let Some(every) = trigger.every {
-            let slot = trigger::next_slot(every, trigger::phase(name, trigger), self.now);
-            self.agenda.add(slot, Alarm::Inquiry(name.clone(), every));
+    pub(super) fn plan_investigation(&mut self, name: &Name, trigger: &Trigger) {
+        self.next_epoch += 1;
+        let plan = self.next_epoch;
+        self.inquiries.insert(name.clone(), plan);
+        let phase = trigger::phase(name, trigger);
+        if let Some(slot) = trigger::next(trigger, phase, self.now) {
+            self.agenda.add(slot, Alarm::Inquiry(name.clone(), plan));
         }
     }
 
-    pub(super) fn inquire(
-        &mut self,
-        name: &Name,
-        every: std::time::Duration,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn inquire(&mut self, name: &Name, plan: u64, out: &mut Vec<Output>) {
         let outline = self.outline.clone();
-        let Some(investigation) = outline
-            .investigations
-            .get(name)
-            .filter(|investigation| investigation.trigger.every == Some(every))
-        else {
+        let current = self.inquiries.get(name) == Some(&plan);
+        let Some(investigation) = outline.investigations.get(name).filter(|_| current) else {
             return;
         };
         self.plan_investigation(name, &investigation.trigger);
-        self.set_off(vec![Target::Investigation(name.clone())], out);
+        self.set_off(vec![Target::Investigation(name.clone())], None, out);
     }
+}
+
+/// Whether the calendar by which it is looked at was changed.
+fn has_other_hours(old: &Outline, new: &Outline, trigger: &Trigger) -> bool {
+    let during = |outline: &Outline| {
+        let name = trigger.during.as_ref()?;
+        outline.calendars.get(name).cloned()
+    };
+    during(old) != during(new)
 }
 
 fn wires(outline: &Outline) -> Wires {

@@ -8,13 +8,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Core, Output, Wish, agenda::Alarm};
 use crate::{
-    guard::{self, Request, Ruling},
+    guard::{self, Request, Ruling, Stirred},
     model::{
         Name,
         attempt::{Attempt, AttemptId, Brief, End, NoteKind, Phase, Row},
         outline::RemediationOutline,
         report::Decision,
-        standing::HeldBy,
+        standing::{Budget, HeldBy, Hold},
         status::Status,
         step::{Outcome, Receipt},
         verdict::Verdict,
@@ -34,6 +34,13 @@ pub(super) struct Proof {
     verdict: Option<Arc<Verdict>>,
 }
 
+impl Proof {
+    /// Its looks are not taken, or not counted: it begins anew.
+    pub(super) fn broke_off(&mut self) {
+        self.waiting.clear();
+    }
+}
+
 impl Core {
     /// Decides whether this look begins a repair.
     pub(super) fn consider(
@@ -45,6 +52,7 @@ impl Core {
     ) -> Decision {
         if verdict.status == Status::Ok {
             self.come_down(name, out);
+            self.grow_healthy(name, out);
         }
         let decision = self.decide(name, wish, verdict, out);
         self.note_held(name, &decision, out);
@@ -61,36 +69,39 @@ impl Core {
         let Some(check) = self.checks.get(name) else {
             return Decision::None;
         };
-        if let Some(attempt) = check.attempt {
-            return Decision::Verifying { attempt };
-        }
-        let Some(remediation) = check.remediation().cloned() else {
-            return Decision::None;
-        };
         let asked = wish
             .rounds
             .iter()
             .copied()
             .find(|round| self.round_fixes(*round));
+        let looks_only = asked.is_none() && !wish.rounds.is_empty() && !wish.slot && !wish.event;
+        if let Some(attempt) = check.attempt {
+            return self.consider_proposal(attempt, wish, verdict, looks_only, out);
+        }
+        let Some(remediation) = check.remediation().cloned() else {
+            return Decision::None;
+        };
         let counts = asked.is_some() || remediation.when.contains(&check.standing.status);
         if !remediation.when.contains(&verdict.status) || !counts {
             return Decision::None;
         }
-        if asked.is_none() && !wish.rounds.is_empty() && !wish.slot && !wish.event {
-            return Decision::Held {
-                by: HeldBy::LookOnly,
-                until: None,
-            };
+        if looks_only {
+            return Decision::Held(Hold::by(HeldBy::LookOnly));
         }
         let rung = self.next_rung(name, &remediation);
-        match self.rule(name, &remediation, rung) {
-            Ruling::Held { by, until } => Decision::Held { by, until },
+        let stirred = self.stirred(wish);
+        match self.rule(name, &remediation, rung, stirred.as_ref()) {
+            Ruling::Held(hold) => Decision::Held(hold),
             Ruling::Go { trial } => {
                 let before = Brief {
                     status: verdict.status,
                     message: verdict.message.clone(),
                 };
-                let attempt = self.intend(name, remediation, rung, trial, before, asked, out);
+                if remediation.approve {
+                    return self.propose(name, remediation, rung, before, asked, out);
+                }
+                let attempt = self.new_attempt(name, remediation, rung, before, asked);
+                self.begin(attempt, trial, out);
                 Decision::Repair { attempt }
             }
         }
@@ -105,46 +116,47 @@ impl Core {
             .unwrap_or(0)
     }
 
-    fn rule(&mut self, name: &Name, remediation: &RemediationOutline, rung: usize) -> Ruling {
+    pub(super) fn rule(
+        &self,
+        name: &Name,
+        remediation: &RemediationOutline,
+        rung: usize,
+        stirred: Option<&Stirred>,
+    ) -> Ruling {
         let in_flight = self
             .checks
             .get(name)
-            .is_some_and(|check| check.attempt.is_some());
-        let budget = self.budgets.entry(name.clone()).or_default();
-        guard::decide(Request {
+            .and_then(|check| self.attempts.get(&check.attempt?))
+            .is_some_and(|attempt| !matches!(attempt.phase, Phase::Proposed { .. }));
+        let fresh = Budget::default();
+        let ruling = guard::decide(Request {
             now: self.now,
             guard: &remediation.guard,
-            budget,
+            budget: self.budgets.get(name).unwrap_or(&fresh),
             pause: self.pause.as_ref(),
+            silence: self.silence_of(name),
+            storm: self.storm.as_ref(),
+            dependency: self.broken_dependency(name),
+            stirred,
             in_flight,
             rung,
             jumped: self.jumped,
-        })
+        });
+        self.hush(name, ruling)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything an attempt freezes")]
-    fn intend(
+    /// An attempt that is intended and not begun.
+    pub(super) fn new_attempt(
         &mut self,
         name: &Name,
         remediation: Arc<RemediationOutline>,
         rung: usize,
-        trial: bool,
         before: Brief,
         round: Option<u64>,
-        out: &mut Vec<Output>,
     ) -> AttemptId {
         let id = self.next_attempt;
         self.next_attempt += 1;
         let now = self.now;
-        let budget = self.budgets.entry(name.clone()).or_default();
-        guard::spend(budget, &remediation.guard, now);
-        if rung == 0 {
-            budget.climbed.clear();
-        }
-        budget.rung = rung;
-        budget.ladder.clone_from(&remediation.fingerprint);
-        budget.climbed.push(id);
-        let budget = budget.clone();
         let mut bad_since = now;
         if let Some(check) = self.checks.get_mut(name) {
             check.attempt = Some(id);
@@ -164,17 +176,46 @@ impl Core {
             receipts: Vec::new(),
             before,
             after: None,
-            trial,
+            trial: false,
             round,
             withheld: None,
+            targets: Vec::new(),
+            approved: None,
+            opens: None,
         };
-        self.attempts.insert(id, attempt.clone());
-        out.push(Output::PersistThenTell(Row::Intent { attempt, budget }, id));
+        self.attempts.insert(id, attempt);
         id
     }
 
+    /// Spends what it costs; it goes on when that is durable.
+    pub(super) fn begin(&mut self, id: AttemptId, trial: bool, out: &mut Vec<Output>) {
+        let now = self.now;
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return;
+        };
+        attempt.phase = Phase::Intended;
+        attempt.begun = now;
+        attempt.trial = trial;
+        attempt.receipts.clear(); // of a proposal: what it would have done
+        attempt.generation = self.outline.generation.clone();
+        let attempt = attempt.clone();
+        let budget = self.budgets.entry(attempt.check.clone()).or_default();
+        guard::spend(budget, &attempt.remediation.guard, now);
+        if attempt.rung == 0 {
+            budget.climbed.clear();
+        }
+        budget.rung = attempt.rung;
+        budget.ladder.clone_from(&attempt.remediation.fingerprint);
+        budget.climbed.push(id);
+        let budget = budget.clone();
+        if let Some(check) = self.checks.get_mut(&attempt.check) {
+            check.retry = None;
+        }
+        out.push(Output::PersistThenTell(Row::Intent { attempt, budget }, id));
+    }
+
     pub(super) fn durable(&mut self, id: AttemptId, out: &mut Vec<Output>) {
-        let paused = self.pause().is_some();
+        let held = self.stopped(id);
         let Some(attempt) = self
             .attempts
             .get_mut(&id)
@@ -182,8 +223,8 @@ impl Core {
         else {
             return;
         };
-        if paused {
-            self.withheld(id, HeldBy::Pause, out); // the kill switch came between intent and act
+        if let Some(hold) = held {
+            self.withheld(id, hold, out); // it came between intent and act
             return;
         }
         attempt.phase = Phase::Acting;
@@ -192,25 +233,49 @@ impl Core {
         out.push(Output::Act(attempt));
     }
 
+    /// What stops even what is intended already: the kill switch, a silence, a storm.
+    fn stopped(&self, id: AttemptId) -> Option<Hold> {
+        let name = &self.attempts.get(&id)?.check;
+        let (budget, guard) = (Budget::default(), guard::unlimited());
+        let ruling = guard::decide(Request {
+            now: self.now,
+            guard: &guard,
+            budget: &budget,
+            pause: self.pause.as_ref(),
+            silence: self.silence_of(name),
+            storm: self.storm.as_ref(),
+            dependency: None,
+            stirred: None,
+            in_flight: false,
+            rung: 0,
+            jumped: None,
+        });
+        match ruling {
+            Ruling::Held(hold) => Some(hold),
+            Ruling::Go { .. } => None,
+        }
+    }
+
     /// Nothing was done, for certain: what was to be spent is given back.
-    pub(super) fn withheld(&mut self, id: AttemptId, by: HeldBy, out: &mut Vec<Output>) {
-        let Some(attempt) = self
-            .attempts
-            .get_mut(&id)
-            .filter(|attempt| matches!(attempt.phase, Phase::Intended | Phase::Acting))
-        else {
+    pub(super) fn withheld(&mut self, id: AttemptId, hold: Hold, out: &mut Vec<Output>) {
+        let Some(attempt) = self.attempts.get_mut(&id).filter(|attempt| {
+            matches!(
+                attempt.phase,
+                Phase::Proposed { .. } | Phase::Intended | Phase::Acting
+            )
+        }) else {
             return;
         };
-        attempt.withheld = Some(by);
+        let spent = !matches!(attempt.phase, Phase::Proposed { .. });
+        attempt.withheld = Some(hold.clone());
         let (name, begun) = (attempt.check.clone(), attempt.begun);
-        if let Some(budget) = self.budgets.get_mut(&name) {
+        if let Some(budget) = self.budgets.get_mut(&name).filter(|_| spent) {
             if let Some(index) = budget.begun.iter().rposition(|at| *at == begun) {
                 budget.begun.remove(index);
             }
             budget.climbed.retain(|climbed| *climbed != id);
         }
-        let decision = Decision::Held { by, until: None };
-        self.note_held(&name, &decision, out);
+        self.note_held(&name, &Decision::Held(hold), out);
         self.end(id, End::Withheld, None, out);
     }
 
@@ -278,6 +343,10 @@ impl Core {
                 self.write_attempt(id, out);
             }
             Phase::Verifying { .. } | Phase::Interrupted { .. } => {}
+            Phase::Proposed { until } if now >= until => {
+                self.expire(id, out);
+                return;
+            }
             _ => return,
         }
         self.look_for_proof(id, out);
@@ -303,6 +372,9 @@ impl Core {
             .cloned()
             .collect();
         waiting.insert(attempt.check.clone());
+        if self.waits_for_opening(id, &waiting, out) {
+            return;
+        }
         let poll = match self.proofs.get(&id) {
             Some(proof) => (proof.poll * 2).min(SLOWEST),
             None => QUICKEST,
@@ -379,6 +451,7 @@ impl Core {
             self.end(id, End::Verified, verdict, out);
         } else if self.now < until {
             let next = self.now.plus(proof.poll).min(until);
+            let next = self.closing(attempt).map_or(next, |at| at.min(next));
             self.agenda.add(next, Alarm::Wake(id));
         } else if matches!(attempt.phase, Phase::Interrupted { .. }) {
             self.give_up(id, End::Interrupted, verdict, out);
@@ -411,7 +484,6 @@ impl Core {
         let remediation = attempt.remediation.clone();
         let budget = self.budgets.entry(attempt.check.clone()).or_default();
         budget.unverified = budget.unverified.saturating_add(1);
-        budget.failed = Some(now);
         let broken = attempt.trial || budget.unverified >= remediation.guard.breaker.max(1);
         let more = end == End::Failed && attempt.rung + 1 < remediation.ladder.len() && !broken;
         if broken {
@@ -424,10 +496,12 @@ impl Core {
                 "{} repairs in a row were not verified: quarantined",
                 remediation.guard.breaker
             );
-            self.note(&attempt, NoteKind::Quarantined, text, out);
+            self.note(&attempt, NoteKind::Quarantined, text.clone(), out);
+            self.page_spent(&attempt.check, NoteKind::Quarantined, text, out);
         } else if !more && end == End::Failed {
             let text = "the ladder is exhausted and the check is still bad".to_owned();
-            self.note(&attempt, NoteKind::Escalated, text, out);
+            self.note(&attempt, NoteKind::Escalated, text.clone(), out);
+            self.page_spent(&attempt.check, NoteKind::Escalated, text, out);
         }
         if !more && remediation.rollback && end != End::Interrupted {
             if let Some(open) = self.attempts.get_mut(&id) {
@@ -451,14 +525,21 @@ impl Core {
     fn climb(&mut self, last: &Attempt, out: &mut Vec<Output>) {
         let rung = last.rung + 1;
         let name = last.check.clone();
-        match self.rule(&name, &last.remediation, rung) {
+        match self.rule(&name, &last.remediation, rung, None) {
             Ruling::Go { trial } => {
                 let before = last.after.clone().unwrap_or_else(|| last.before.clone());
                 let remediation = last.remediation.clone();
-                self.intend(&name, remediation, rung, trial, before, last.round, out);
+                if remediation.approve {
+                    let decision = self.propose(&name, remediation, rung, before, last.round, out);
+                    self.note_held(&name, &decision, out);
+                    return;
+                }
+                let id = self.new_attempt(&name, remediation, rung, before, last.round);
+                self.begin(id, trial, out);
             }
-            Ruling::Held { by, until } => {
-                self.note_held(&name, &Decision::Held { by, until }, out);
+            Ruling::Held(hold) => {
+                let until = hold.until;
+                self.note_held(&name, &Decision::Held(hold), out);
                 let (Some(until), Some(check)) = (until, self.checks.get_mut(&name)) else {
                     return;
                 };
@@ -536,10 +617,19 @@ impl Core {
         };
         let at = self.now;
         attempt.phase = Phase::Ended { at, end };
-        if !matches!(end, End::Withheld | End::Would) {
+        let did = matches!(
+            end,
+            End::Verified | End::Failed | End::Superseded | End::Interrupted
+        );
+        if did || matches!(end, End::Denied | End::Expired) {
             // Whatever comes next, a new ladder begins only after the cooldown: also when this one was changed meanwhile.
             let name = attempt.check.clone();
-            self.budgets.entry(name).or_default().rested = Some(at);
+            let budget = self.budgets.entry(name).or_default();
+            budget.rested = Some(at);
+            if did && end != End::Verified {
+                budget.tries = budget.tries.saturating_add(1);
+                budget.tried = Some(at);
+            }
         }
         if end == End::Verified {
             self.verified(id, out);
@@ -555,8 +645,10 @@ impl Core {
             check.attempt = None;
             if end != End::Withheld {
                 check.standing.held_by = None;
+                check.hold = None;
             }
         }
+        self.let_go(&attempt, out);
         out.push(Output::Ended {
             attempt: attempt.clone(),
             verdict: verdict.clone(),
@@ -570,7 +662,6 @@ impl Core {
         };
         let budget = self.budgets.entry(attempt.check.clone()).or_default();
         budget.unverified = 0;
-        budget.failed = None;
         budget.rung = 0;
         budget.climbed.clear();
         if budget.quarantined.take().is_some() {
@@ -602,9 +693,37 @@ impl Core {
         }
     }
 
-    fn note(&self, attempt: &Attempt, kind: NoteKind, text: String, out: &mut Vec<Output>) {
+    /// Healthy for long enough: the backoff begins anew.
+    fn grow_healthy(&mut self, name: &Name, out: &mut Vec<Output>) {
+        let now = self.now;
+        let healthy = self.checks.get(name).is_some_and(|check| {
+            check.attempt.is_none()
+                && check.standing.status == Status::Ok
+                && now >= check.standing.since.plus(guard::HEALTHY)
+        });
+        let Some(budget) = self.budgets.get_mut(name) else {
+            return;
+        };
+        if healthy && budget.tries > 0 {
+            budget.tries = 0;
+            budget.tried = None;
+            let row = Row::Budget {
+                check: name.clone(),
+                budget: budget.clone(),
+            };
+            out.push(Output::Persist(row));
+        }
+    }
+
+    pub(super) fn note(
+        &self,
+        attempt: &Attempt,
+        kind: NoteKind,
+        text: String,
+        out: &mut Vec<Output>,
+    ) {
         out.push(Output::Persist(Row::Note {
-            check: attempt.check.clone(),
+            check: Some(attempt.check.clone()),
             at: self.now,
             kind,
             text,
@@ -612,7 +731,7 @@ impl Core {
         }));
     }
 
-    fn write_attempt(&self, id: AttemptId, out: &mut Vec<Output>) {
+    pub(super) fn write_attempt(&self, id: AttemptId, out: &mut Vec<Output>) {
         if let Some(attempt) = self.attempts.get(&id) {
             out.push(Output::Persist(Row::Attempt {
                 attempt: attempt.clone(),
@@ -646,7 +765,7 @@ impl Core {
             }
             attempt.round = None;
             let wake = match attempt.phase {
-                Phase::Settling { until } => until.max(self.now),
+                Phase::Settling { until } | Phase::Proposed { until } => until.max(self.now),
                 _ => self.now,
             };
             let name = attempt.check.clone();

@@ -8,6 +8,7 @@ use crate::model::{
     attempt::{Attempt, End, Phase},
     moment::Moment,
     report::{Decision, Outcome, Report, Round},
+    standing::HeldBy,
     verdict::Verdict,
 };
 
@@ -114,7 +115,13 @@ impl Core {
             };
             seat.verdict = Some(report.verdict.clone());
             // A round that only looks waits for no repair, also when the same look began one for another reason.
-            seat.settled = !fix || !matches!(report.decision, Decision::Repair { .. });
+            let waits = match report.decision {
+                Decision::Repair { .. } | Decision::Proposed { .. } => true,
+                // Somebody else's repair is under way: its end is the answer.
+                Decision::Verifying { .. } => report.verdict.status.is_bad(),
+                Decision::None | Decision::Held(_) => false,
+            };
+            seat.settled = !fix || !waits;
             seat.report.get_or_insert_with(|| report.clone());
             self.finish_round(*id, out);
         }
@@ -144,6 +151,20 @@ impl Core {
                 .is_some_and(|budget| budget.rung > attempt.rung);
         if !climbs {
             self.settle(name, out);
+        }
+    }
+
+    /// What a proposal would do is known: nobody waits for the person who is to approve it.
+    pub(super) fn round_proposed(&mut self, attempt: &Arc<Attempt>, out: &mut Vec<Output>) {
+        let ids: Vec<u64> = self.rounds.keys().copied().collect();
+        for id in ids {
+            let seats = self.rounds.get_mut(&id).map(|open| &mut open.seats);
+            let seat = seats.and_then(|seats| seats.get_mut(&attempt.check));
+            if let Some(seat) = seat.filter(|seat| seat.report.is_some() && !seat.settled) {
+                seat.attempt = Some(attempt.clone());
+                seat.settled = true;
+            }
+            self.finish_round(id, out);
         }
     }
 
@@ -194,7 +215,13 @@ impl Core {
         };
         let done = open.seats.values().all(|seat| {
             let looked = seat.report.as_ref().map(|report| &report.check);
-            seat.settled || (open.over && looked.is_some_and(|name| !self.is_acting(name)))
+            let began = |seat: &Seat| {
+                let decision = seat.report.as_ref().map(|report| &report.decision);
+                !matches!(decision, Some(Decision::Verifying { .. }))
+            };
+            // What this round did not begin it need not see to its end.
+            let done = |name| !began(seat) || !self.is_acting(name);
+            seat.settled || (open.over && looked.is_some_and(done))
         });
         if !done {
             return;
@@ -208,7 +235,12 @@ impl Core {
             .map(|name| {
                 let seat = open.seats.remove(name).unwrap_or_default();
                 let began = match seat.report.as_ref().map(|report| &report.decision) {
-                    Some(Decision::Repair { .. }) if !seat.settled => self.checks.get(name),
+                    Some(Decision::Repair { .. } | Decision::Proposed { .. }) if !seat.settled => {
+                        self.checks.get(name)
+                    }
+                    Some(Decision::Held(hold)) if hold.by == HeldBy::Approval => {
+                        self.checks.get(name)
+                    }
                     _ => None,
                 };
                 let under_way = began

@@ -1,6 +1,8 @@
 //! The core under a driver of its own, in virtual time: a world that answers looks and acts, a disk that may lose
 //! nothing, a crash at any point.
 
+mod hours;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -37,6 +39,7 @@ fn remediation(rungs: usize) -> RemediationOutline {
         },
         guard: Guard::default(),
         approve: false,
+        approve_within: seconds(60),
         rollback: false,
         escalate: vec![],
     }
@@ -48,8 +51,7 @@ fn check(name: &str, remediation: Option<RemediationOutline>) -> CheckOutline {
         fingerprint: format!("{remediation:?}"),
         trigger: Trigger {
             every: Some(seconds(10)),
-            splay: false,
-            events: vec![],
+            ..Trigger::default()
         },
         deadline: seconds(2),
         patience: Patience::default(),
@@ -65,7 +67,7 @@ fn outline(generation: &str, checks: Vec<CheckOutline>) -> Arc<Outline> {
             .into_iter()
             .map(|check| (check.name.clone(), Arc::new(check)))
             .collect(),
-        investigations: BTreeMap::new(),
+        ..Outline::default()
     })
 }
 
@@ -86,6 +88,12 @@ struct Sim {
     now: Moment,
     disk: Vec<Row>,
     acts: Vec<Act>,
+    /// Rungs that are to be done when their targets are granted.
+    acting: BTreeMap<u64, Arc<Attempt>>,
+    /// What the repair of a check acts on; `data/CHECK` if nothing is said.
+    targets: BTreeMap<String, String>,
+    /// (when, which, granted or not).
+    claims: Vec<(String, Option<Hold>)>,
     reports: Vec<Report>,
     rounds: Vec<Round>,
     ends: Vec<End>,
@@ -113,6 +121,9 @@ impl Sim {
             now,
             disk: vec![],
             acts: vec![],
+            acting: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            claims: vec![],
             reports: vec![],
             rounds: vec![],
             ends: vec![],
@@ -164,6 +175,30 @@ impl Sim {
                         |row| matches!(row, Row::Intent { attempt: it, .. } if it.id == attempt.id),
                     );
                     assert!(durable, "an act without a durable intent");
+                    let id = attempt.id;
+                    let target = self.targets.get(&*attempt.check).cloned();
+                    let target = target.unwrap_or_else(|| format!("data/{}", attempt.check));
+                    self.acting.insert(id, attempt);
+                    let claim = Input::Claim {
+                        attempt: id,
+                        targets: vec![target],
+                    };
+                    self.post(Duration::ZERO, claim);
+                }
+                Output::Claimed {
+                    attempt: id,
+                    refused,
+                } => {
+                    let attempt = self.acting.remove(&id).expect("it asked");
+                    self.claims
+                        .push((attempt.check.to_string(), refused.clone()));
+                    if let Some(hold) = refused {
+                        self.post(
+                            Duration::from_millis(1),
+                            Input::Withheld { attempt: id, hold },
+                        );
+                        continue;
+                    }
                     self.acts.push(Act {
                         at: self.now,
                         check: attempt.check.to_string(),
@@ -175,8 +210,19 @@ impl Sim {
                         return;
                     }
                     let receipts = vec![receipt(Outcome::Done)];
+                    let acted = Input::Acted {
+                        attempt: id,
+                        receipts,
+                    };
+                    self.post(Duration::from_millis(5), acted);
+                }
+                Output::Propose(attempt) => {
+                    let receipts = vec![receipt(Outcome::Would)];
                     let attempt = attempt.id;
-                    self.post(Duration::from_millis(5), Input::Acted { attempt, receipts });
+                    self.post(
+                        Duration::from_millis(1),
+                        Input::Proposed { attempt, receipts },
+                    );
                 }
                 Output::RollBack { attempt, .. } => {
                     let receipts = vec![receipt(Outcome::Done)];
@@ -260,7 +306,10 @@ impl Sim {
                     budgets.insert(check, budget);
                 }
                 Row::Pause(pause) => saved.pause = pause,
-                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } => {}
+                Row::Silences(silences) => saved.silences = silences,
+                Row::Storm(storm) => saved.storm = storm,
+                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {}
+                Row::Heartbeat { .. } => {}
             }
         }
         saved.standings = standings.into_iter().collect();
@@ -290,7 +339,7 @@ impl Sim {
         self.disk
             .iter()
             .filter_map(|row| match row {
-                Row::Held { by, .. } => Some(*by),
+                Row::Held { hold, .. } => Some(hold.by),
                 _ => None,
             })
             .collect()
@@ -332,6 +381,8 @@ fn start(
 ) -> Sim {
     Sim::new(outline("g1", checks), Saved::default(), START, world)
 }
+
+mod guards;
 
 #[test]
 fn the_ladder_is_climbed_until_it_helps() {
@@ -764,13 +815,7 @@ fn a_round_that_only_looks_repairs_nothing() {
     sim.run_for(Duration::ZERO);
     sim.run_for(Duration::from_millis(1));
     let report = sim.rounds[0].outcomes[0].report.as_ref().expect("looked");
-    assert_eq!(
-        report.decision,
-        Decision::Held {
-            by: HeldBy::LookOnly,
-            until: None
-        }
-    );
+    assert_eq!(report.decision, Decision::Held(Hold::by(HeldBy::LookOnly)));
 }
 
 #[test]
@@ -888,7 +933,30 @@ fn books(variant: u8) -> Arc<Outline> {
     if variant == 2 {
         checks.pop();
     }
-    outline(&format!("g{variant}"), checks)
+    let mut book = Outline::clone(&outline(&format!("g{variant}"), checks));
+    if variant > 0 {
+        // Three minutes open and two closed, so that every history meets both.
+        let mut hours = hours::office();
+        let session = |from| crate::model::calendar::Session { from, to: from + 3 };
+        hours.weekly = std::array::from_fn(|_| (0..1440).step_by(5).map(session).collect());
+        book.calendars.insert("office".into(), Arc::new(hours));
+        let ruled = |name: &str| {
+            book.checks
+                .get(name)
+                .map(|check| CheckOutline::clone(check))
+        };
+        for (name, check) in [("a", ruled("a")), ("b", ruled("b"))] {
+            let Some(mut check) = check else { continue };
+            match (variant, name) {
+                (1, "a") | (2, _) => check.trigger.during = Some("office".into()),
+                (1, _) | (3, "a") => check.trigger.quiet = Some("office".into()),
+                _ => {}
+            }
+            check.fingerprint.push_str(&format!("{:?}", check.trigger));
+            book.checks.insert(name.into(), Arc::new(check));
+        }
+    }
+    Arc::new(book)
 }
 
 proptest! {

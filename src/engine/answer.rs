@@ -8,6 +8,7 @@ use crate::model::{
     facts::Facts,
     moment::Moment,
     report::{Decision, Outcome, Round},
+    standing::Hold,
     status::Status,
     step,
 };
@@ -49,6 +50,9 @@ pub struct RemediationAnswer {
     /// Epoch seconds until which the guard holds, where it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<f64>,
+    /// What the guard goes by, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_why: Option<String>,
     pub steps: Vec<StepAnswer>,
     /// `null`: nothing to verify, or not known yet.
     pub verified: Option<bool>,
@@ -123,11 +127,9 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
 fn remediation(outcome: &Outcome) -> RemediationAnswer {
     let mut answer = RemediationAnswer::default();
     if let Some(report) = &outcome.report
-        && let Decision::Held { by, until } = &report.decision
+        && let Decision::Held(hold) | Decision::Proposed { hold, .. } = &report.decision
     {
-        answer.decision = Decided::Held;
-        answer.held_by = Some(by.word().to_owned());
-        answer.held_until = until.map(Moment::seconds);
+        answer.hold(hold);
     }
     if let Some(report) = &outcome.report
         && let Decision::Verifying { attempt } = &report.decision
@@ -154,15 +156,29 @@ fn remediation(outcome: &Outcome) -> RemediationAnswer {
             End::Verified => (Decided::Repaired, Some(true)),
             End::Would => (Decided::Would, None),
             End::Withheld => {
-                answer.held_by = attempt.withheld.map(|by| by.word().to_owned());
+                if let Some(hold) = &attempt.withheld {
+                    answer.hold(hold);
+                }
                 (Decided::Held, None)
             }
+            // Nothing was done, and nothing waits any more.
+            End::Denied | End::Expired | End::Withdrawn => (Decided::None, None),
             End::Failed | End::Superseded | End::Interrupted => (Decided::Failed, Some(false)),
         },
+        Phase::Proposed { .. } => (Decided::Held, None),
         _ if failed => (Decided::Failed, None),
         _ => (Decided::Repaired, None),
     };
     answer
+}
+
+impl RemediationAnswer {
+    fn hold(&mut self, hold: &Hold) {
+        self.decision = Decided::Held;
+        self.held_by = Some(hold.by.word().to_owned());
+        self.held_until = hold.until.map(Moment::seconds);
+        self.held_why.clone_from(&hold.why);
+    }
 }
 
 impl StepAnswer {

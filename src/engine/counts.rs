@@ -43,7 +43,8 @@ impl Counts {
                 failed: 1,
                 ..Sum::default()
             },
-            Some(End::Withheld | End::Would) | None => return,
+            Some(End::Withheld | End::Would | End::Denied | End::Expired | End::Withdrawn)
+            | None => return,
         };
         self.begin(attempt.check.clone(), sum);
     }

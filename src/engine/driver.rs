@@ -4,7 +4,7 @@
 //! question here which of them it is.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     answer::Answer,
     board::Standings,
-    handle::{News, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
+    handle::{News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
     look::{self, Purpose},
     looking::{Before, Looking},
     pause,
@@ -30,10 +30,10 @@ use crate::{
     hands::Hands,
     model::{
         Name,
-        attempt::{Attempt, AttemptId, End, Phase, Row},
+        attempt::{Attempt, AttemptId, End, Page, Phase, Row},
         moment::Moment,
         report::{Reason, Report, Round, Ticket},
-        standing::{HeldBy, Pause},
+        standing::{HeldBy, Hold, Pause},
         status::Status,
         verdict::Verdict,
     },
@@ -67,6 +67,12 @@ pub(super) enum Message {
     Looked(Answers),
     /// The answer to a look that has not come back, or was not begun.
     Late(Ticket, Arc<Verdict>),
+    /// A rung is about to act on these; answered with what refuses it.
+    Claim {
+        attempt: AttemptId,
+        targets: Vec<String>,
+        reply: oneshot::Sender<Option<Hold>>,
+    },
     Request(Request),
     /// Another generation, with what to say of it.
     Book {
@@ -131,6 +137,8 @@ pub(super) struct Driver {
     pub(super) farewell: Duration,
     /// It has waited so long.
     overtime: bool,
+    /// Rungs that wait for what they claimed.
+    claims: HashMap<AttemptId, oneshot::Sender<Option<Hold>>>,
     /// Attempts begun here. The world of a dry run may know of others that somebody else is at.
     begun: HashSet<AttemptId>,
     /// What the clock said when it was asked last, and since then by the steady one.
@@ -171,6 +179,7 @@ impl Driver {
             stopping: None,
             farewell: FAREWELL,
             overtime: false,
+            claims: HashMap::new(),
             begun: HashSet::new(),
             wall,
         }
@@ -319,6 +328,14 @@ impl Driver {
             Message::Late(ticket, verdict) => {
                 self.core.step(now, Input::Looked { ticket, verdict }, out);
             }
+            Message::Claim {
+                attempt,
+                targets,
+                reply,
+            } => {
+                self.claims.insert(attempt, reply);
+                self.core.step(now, Input::Claim { attempt, targets }, out);
+            }
             Message::Request(request) => self.request(request, now, out),
             Message::Overtime => {
                 let acting: Vec<AttemptId> = self.acting().collect();
@@ -459,7 +476,41 @@ impl Driver {
                 self.flush();
                 let _ = reply.send(());
             }
+            Request::Silence(silence, reply) => {
+                let id = self.core.next_silence();
+                self.command(Command::Silence(silence), now, out);
+                let kept = self.core.silences().find(|it| it.id == id).cloned();
+                self.flush();
+                if let Some(kept) = kept {
+                    self.tell(News::Silenced(kept.clone()));
+                    let _ = reply.send(kept); // whoever asked may have gone
+                }
+            }
+            Request::Unsilence(id, reply) => {
+                let known = self.core.silences().any(|it| it.id == id);
+                if known {
+                    self.command(Command::Unsilence(id), now, out);
+                    self.flush();
+                    self.tell(News::Unsilenced(id));
+                }
+                let _ = reply.send(known); // whoever asked may have gone
+            }
+            Request::Decide {
+                attempt,
+                by,
+                verdict,
+                reply,
+            } => {
+                let _ = reply.send(self.decide(attempt, by, verdict, now, out)); // the asker may have gone
+            }
             Request::Undo { attempt, by, reply } => self.undo(attempt, by, reply),
+            Request::Heartbeat {
+                name,
+                payload,
+                reply,
+            } => {
+                let _ = reply.send(self.hear(name, payload, now)); // the asker may have gone
+            }
             Request::Event(event) => self.core.step(now, Input::Event(event), out),
             Request::Reload(_) | Request::Store(_) => {
                 // Answered before the loop: by the watcher and by the store.
@@ -472,6 +523,56 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// A heartbeat that a rule waits for is remembered, also over a restart.
+    fn hear(&mut self, name: Name, payload: Value, now: Moment) -> Result<(), Vec<Name>> {
+        let checks = self.parts.book.checks.values();
+        let known: BTreeSet<Name> = checks.flat_map(|check| check.probes.heartbeats()).collect();
+        if !known.contains(&name) {
+            return Err(known.into_iter().collect());
+        }
+        self.parts.board.hear(name.clone(), now, payload.clone());
+        self.rows.push(Row::Heartbeat {
+            name,
+            at: now,
+            payload,
+        });
+        self.flush();
+        Ok(())
+    }
+
+    /// A person's word on a proposal; the name of its check, or why there is nothing to say.
+    fn decide(
+        &mut self,
+        attempt: AttemptId,
+        by: String,
+        verdict: Result<(), String>,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<Name, String> {
+        let found = self.core.attempts().find(|it| it.id == attempt);
+        let proposed = found.filter(|it| matches!(it.phase, Phase::Proposed { .. }));
+        let Some(check) = proposed.map(|it| it.check.clone()) else {
+            return Err(match found {
+                Some(it) => format!(
+                    "attempt {attempt} is {} and waits for nobody",
+                    super::repair::phase(&it.phase)
+                ),
+                None => format!("nothing of the number {attempt} waits to be approved"),
+            });
+        };
+        let command = match verdict {
+            Ok(()) => Command::Approve { attempt, by },
+            Err(reason) => Command::Deny {
+                attempt,
+                by,
+                reason,
+            },
+        };
+        self.command(command, now, out);
+        self.flush();
+        Ok(check)
     }
 
     /// A rung that does not end must not keep the engine from ending.
@@ -534,8 +635,8 @@ impl Driver {
                 }
                 Output::PersistThenTell(_, attempt) if self.stopping.is_some() => {
                     // What was begun is finished; nothing new is begun.
-                    let by = HeldBy::Pause;
-                    let input = Input::Withheld { attempt, by };
+                    let hold = Hold::by(HeldBy::Pause).because("the engine is stopping");
+                    let input = Input::Withheld { attempt, hold };
                     let _ = self.sender.send(Message::Input(input)); // the engine has ended
                 }
                 Output::PersistThenTell(row, attempt) => {
@@ -556,6 +657,12 @@ impl Driver {
                     self.parts.records.durable(row, then);
                 }
                 Output::Act(attempt) => self.act(attempt, now),
+                Output::Propose(attempt) => self.propose(attempt, now),
+                Output::Claimed { attempt, refused } => {
+                    if let Some(reply) = self.claims.remove(&attempt) {
+                        let _ = reply.send(refused); // the rung may have broken off
+                    }
+                }
                 Output::RollBack { attempt, climbed } => {
                     self.begun.insert(attempt);
                     self.roll_back(attempt, climbed, now);
@@ -582,19 +689,33 @@ impl Driver {
 
     fn announce(&self, row: &Row) {
         match row {
-            Row::Held {
-                check, by, until, ..
-            } => self.tell(News::Held {
+            Row::Held { check, hold, .. } => self.tell(News::Held {
                 check: check.clone(),
-                by: by.word().to_owned(),
-                until: *until,
+                hold: hold.clone(),
             }),
+            Row::Page(page) => self.deliver(page),
             Row::Note { check, text, .. } => self.tell(News::Note {
                 check: check.clone(),
                 text: text.clone(),
             }),
             _ => {}
         }
+    }
+
+    /// Writes a page for everybody it names.
+    fn deliver(&self, page: &Page) {
+        let known = |name: &Name| self.parts.book.notifiers.get(name);
+        let files = page.to.iter().filter_map(known);
+        let files: BTreeSet<&str> = files.filter_map(|it| it.journal.as_deref()).collect();
+        let line = crate::journal::records::page_line(page, &self.parts.book.generation);
+        for file in files {
+            self.parts.records.journal(file, line.clone());
+        }
+        tracing::warn!(
+            check = page.check.as_deref(),
+            text = page.text,
+            "people are paged"
+        );
     }
 
     fn eyes(&self, now: Moment) -> Eyes {
@@ -735,7 +856,14 @@ impl Driver {
         self.parts.ledger.count(attempt);
         self.tell(News::Ended(attempt.clone()));
         let at = match attempt.phase {
-            Phase::Ended { at, end } if !matches!(end, End::Withheld | End::Would) => at,
+            Phase::Ended { at, end }
+                if matches!(
+                    end,
+                    End::Verified | End::Failed | End::Superseded | End::Interrupted
+                ) =>
+            {
+                at
+            }
             _ => return,
         };
         let last = self
@@ -795,6 +923,17 @@ impl Driver {
                 looked: standing.looked.map(Moment::seconds),
                 looks: self.last.get(name).map_or(0, |(_, looks)| *looks),
                 held_by: standing.held_by.map(|by| by.word().to_owned()),
+                held_until: self
+                    .core
+                    .hold(name)
+                    .and_then(|hold| hold.until)
+                    .map(Moment::seconds),
+                held_why: self.core.hold(name).and_then(|hold| hold.why.clone()),
+                opens: standing
+                    .outside
+                    .as_ref()
+                    .and_then(|outside| outside.opens)
+                    .map(Moment::seconds),
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
@@ -813,6 +952,9 @@ impl Driver {
                 .collect(),
             complaints_text: (!self.complaints.is_empty()).then(|| plain(&self.complaints)),
             missed_slots: self.core.missed(),
+            silences: self.core.silences().cloned().collect(),
+            storm: self.core.storm().cloned(),
+            proposals: self.core.attempts().filter_map(Proposal::of).collect(),
             store: self.parts.records.trouble(),
         }
     }
@@ -821,8 +963,8 @@ impl Driver {
         let check = self.parts.book.checks.get(name)?;
         let standing = self.core.standing(name);
         let last = self.last.get(name).map(|(verdict, _)| verdict);
-        let ruling = self.core.would_hold(name, now);
-        Some(json!({
+        let hold = self.core.would_hold(name);
+        let mut explained = json!({
             "check": name,
             "about": check.about,
             "rule": check.place,
@@ -830,24 +972,31 @@ impl Driver {
             "message": standing.map(|standing| standing.message.clone()),
             "since": standing.map(|standing| standing.since.seconds()),
             "looked": standing.and_then(|standing| standing.looked).map(Moment::seconds),
+            "opens": standing
+                .and_then(|standing| standing.outside.as_ref()?.opens)
+                .map(Moment::seconds),
             "verdict": last.map(|verdict| verdict.as_ref()),
             "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
                 // As the look saw it: `now` was another one then.
                 let looked = standing.and_then(|standing| standing.looked);
                 let ground = self.ground(looked.unwrap_or(now));
-                threshold::trees(&self.parts.script, &check.judging, &verdict.facts, &ground)
+                threshold::trees(&self.parts.script, &check.judging, verdict.seen(), &ground)
             }),
             "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
                 "when": remediation.when,
                 "ladder": remediation.ladder,
-                "held_by": ruling.map(|(by, _)| by.word()),
-                "until": ruling.and_then(|(_, until)| until).map(Moment::seconds),
+                "held_by": hold.as_ref().map(|hold| hold.by.word()),
+                "until": hold.as_ref().and_then(|hold| hold.until).map(Moment::seconds),
+                "why": hold.as_ref().and_then(|hold| hold.why.as_deref()),
                 "budget": self.core.budget(name),
                 "guard": remediation.guard,
                 "pause": self.core.pause(),
                 "attempt": self.core.attempts().find(|attempt| attempt.check == *name).map(|attempt| attempt.id),
             })),
-        }))
+        });
+        // Expressions are evaluated anew, with what they may know.
+        self.parts.permission.secrets().hide_value(&mut explained);
+        Some(explained)
     }
 
     /// The same loop with dry hands, in a world of its own.

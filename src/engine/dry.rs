@@ -166,7 +166,7 @@ fn prepare(
         hands: Arc::new(hands::Dry),
         records: Arc::new(Nowhere),
         tails: Arc::default(),
-        board: Arc::new(Standings::default()),
+        board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger: Counts::default(),
         book: book.clone(),
     };

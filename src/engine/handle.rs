@@ -6,9 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::answer::Answer;
+use super::answer::{Answer, StepAnswer};
 use crate::{
-    model::{Name, attempt::AttemptId, standing::Pause, status::Status, step::Receipt},
+    model::{
+        Name,
+        attempt::{Attempt, AttemptId, Brief, Phase},
+        standing::{Hold, Pause, Silence, Storm},
+        status::Status,
+        step::Receipt,
+    },
     rules::complaint::Complaint,
 };
 
@@ -43,12 +49,29 @@ pub(super) enum Request {
     },
     Pause(Pause, oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
+    /// Answers with the silence as it is kept.
+    Silence(Silence, oneshot::Sender<Silence>),
+    /// Answers whether there was one of that number.
+    Unsilence(u64, oneshot::Sender<bool>),
+    /// Approves (`Ok`) or denies, with a reason (`Err`).
+    Decide {
+        attempt: AttemptId,
+        by: String,
+        verdict: Result<(), String>,
+        reply: oneshot::Sender<Result<Name, String>>,
+    },
     Undo {
         attempt: AttemptId,
         by: String,
         reply: oneshot::Sender<Result<Vec<Receipt>, String>>,
     },
     Event(String),
+    /// Something elsewhere said that it is alive. Answers with the names that rules wait for, if this is none of them.
+    Heartbeat {
+        name: Name,
+        payload: Value,
+        reply: oneshot::Sender<Result<(), Vec<Name>>>,
+    },
     Reload(oneshot::Sender<ReloadAnswer>),
     /// A question to the store, answered in order with the writes.
     Store(Box<dyn FnOnce(&mut crate::store::Store) + Send>),
@@ -73,6 +96,15 @@ pub struct StatusAnswer {
     /// Complaints as shown to people.
     pub complaints_text: Option<String>,
     pub missed_slots: u64,
+    /// Silences that have not ended.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
+    /// Half of the checks turned bad together: all remediation waits.
+    #[serde(default)]
+    pub storm: Option<Storm>,
+    /// What waits for a person.
+    #[serde(default)]
+    pub proposals: Vec<Proposal>,
     pub store: Option<String>,
 }
 
@@ -86,8 +118,53 @@ pub struct StandingAnswer {
     pub looked: Option<f64>,
     pub looks: u64,
     pub held_by: Option<String>,
+    /// Until when, in epoch seconds, where the guard can tell.
+    #[serde(default)]
+    pub held_until: Option<f64>,
+    #[serde(default)]
+    pub held_why: Option<String>,
+    /// When its calendar opens, while that is closed. Epoch seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<f64>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
+}
+
+/// A repair that a person must approve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Proposal {
+    pub attempt: AttemptId,
+    pub check: String,
+    /// From 0.
+    pub rung: usize,
+    /// What led to it.
+    pub before: Brief,
+    /// Epoch seconds.
+    pub since: f64,
+    pub until: f64,
+    /// Who approved it, while a guard still holds it.
+    pub approved_by: Option<String>,
+    /// What it would do.
+    pub steps: Vec<StepAnswer>,
+}
+
+impl Proposal {
+    /// Of an attempt that waits for a person.
+    pub fn of(attempt: &Attempt) -> Option<Proposal> {
+        let Phase::Proposed { until } = attempt.phase else {
+            return None;
+        };
+        Some(Proposal {
+            attempt: attempt.id,
+            check: attempt.check.to_string(),
+            rung: attempt.rung,
+            before: attempt.before.clone(),
+            since: attempt.begun.seconds(),
+            until: until.seconds(),
+            approved_by: attempt.approved.as_ref().map(|it| it.by.clone()),
+            steps: attempt.receipts.iter().map(StepAnswer::of).collect(),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,11 +193,11 @@ pub enum News {
     Ended(Arc<crate::model::attempt::Attempt>),
     Held {
         check: Name,
-        by: String,
-        until: Option<crate::model::moment::Moment>,
+        hold: Hold,
     },
     Note {
-        check: Name,
+        /// `None` when it is about all of them.
+        check: Option<Name>,
         text: String,
     },
     Reloaded {
@@ -134,6 +211,8 @@ pub enum News {
         complaints: Vec<Complaint>,
     },
     Paused(Option<Pause>),
+    Silenced(Silence),
+    Unsilenced(u64),
     Investigated {
         name: Name,
         record: Value,
@@ -186,6 +265,32 @@ impl Handle {
         self.ask(Request::Resume).await
     }
 
+    /// Its number and time are given by the engine.
+    pub async fn silence(&self, silence: Silence) -> Result<Silence, Gone> {
+        self.ask(|reply| Request::Silence(silence, reply)).await
+    }
+
+    /// Whether there was one of that number.
+    pub async fn unsilence(&self, id: u64) -> Result<bool, Gone> {
+        self.ask(|reply| Request::Unsilence(id, reply)).await
+    }
+
+    /// Approves a proposal, or denies it for a reason. The inner error says why that is not possible.
+    pub async fn decide(
+        &self,
+        attempt: AttemptId,
+        by: String,
+        verdict: Result<(), String>,
+    ) -> Result<Result<Name, String>, Gone> {
+        self.ask(|reply| Request::Decide {
+            attempt,
+            by,
+            verdict,
+            reply,
+        })
+        .await
+    }
+
     pub async fn undo(
         &self,
         attempt: AttemptId,
@@ -200,6 +305,20 @@ impl Handle {
 
     pub fn event(&self, event: String) -> Result<(), Gone> {
         self.requests.send(Request::Event(event)).map_err(|_| Gone)
+    }
+
+    /// Hears a heartbeat; the inner error has the names that rules wait for.
+    pub async fn heartbeat(
+        &self,
+        name: Name,
+        payload: Value,
+    ) -> Result<Result<(), Vec<Name>>, Gone> {
+        self.ask(|reply| Request::Heartbeat {
+            name,
+            payload,
+            reply,
+        })
+        .await
     }
 
     /// Asks the store, in order with the writes.

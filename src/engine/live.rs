@@ -34,7 +34,7 @@ use crate::{
         outline::Outline,
         text::{Mistake, Place},
     },
-    permission::{self, Permission, Settings, settings::Keep},
+    permission::{self, Permission, Secrets, Settings, secrets, settings::Keep},
     probe::Tails,
     rules::{
         self,
@@ -99,6 +99,7 @@ pub(super) struct Ground {
     pub settings: Settings,
     pub script: script::Engine,
     pub env: Arc<Env>,
+    pub secrets: Arc<Secrets>,
 }
 
 impl Ground {
@@ -123,7 +124,10 @@ impl Ground {
                 .map(|name| (name.clone(), std::env::var(name).ok()))
                 .collect(),
         };
+        let secrets = Arc::new(Secrets::new(&env.listed));
+        secrets::keep_out_of_the_log(secrets.clone());
         Ok(Ground {
+            secrets,
             settings,
             script: script::Engine::new(),
             env: Arc::new(env),
@@ -138,7 +142,7 @@ impl Ground {
     ) -> Result<Arc<Permission>, StartError> {
         let reserved = book.map(|book| book.reserved.clone()).unwrap_or_default();
         Permission::new(root, self.settings.clone())
-            .map(|permission| Arc::new(permission.reserving(reserved)))
+            .map(|it| Arc::new(it.reserving(reserved).hiding(self.secrets.clone())))
             .map_err(|error| StartError::Refused(error.told()))
     }
 }
@@ -171,12 +175,6 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let scribe = Scribe::start(journals)
         .map_err(|error| StartError::Refused(format!("could not start a thread: {error}")))?;
     let mut notes = loaded.notes;
-    if !loader.ground.settings.allow.reach.is_empty() {
-        notes.push(
-            "`allow.reach` allows nothing yet: no probe or step of this version reaches a host"
-                .to_owned(),
-        );
-    }
     if let Opened::SetAside { path, why } = &opened {
         notes.push(format!(
             "the store was corrupt ({why}) and was set aside as {}: repairs are paused until `homeostat resume`",
@@ -211,7 +209,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         clock: options.clock.clone(),
         records: records.clone() as Arc<dyn Records>,
         tails: Arc::new(Tails::default()),
-        board: Arc::new(Standings::default()),
+        board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
     };
     let mut first = Vec::new();
@@ -372,6 +370,10 @@ impl Runner for ByHandle {
         }
         .boxed()
     }
+
+    fn raise(&self, event: String) -> Result<(), String> {
+        self.0.event(event).map_err(|gone| gone.to_string())
+    }
 }
 
 /// Loads books from disk and remembers the last good one.
@@ -425,7 +427,11 @@ impl Loader {
             &mut self.cache,
         );
         match loaded.book {
-            Some(book) => Ok((book, loaded.complaints)),
+            Some(book) => {
+                let mut warnings = loaded.complaints;
+                warnings.extend(rules::ending::soon(&book, self.clock.now()));
+                Ok((book, warnings))
+            }
             None => Err(loaded.complaints),
         }
     }

@@ -125,6 +125,8 @@ fn judge(
         asked,
     );
     verdict.duration_ms = watch.milliseconds();
+    // It is judged: from here on it is told.
+    eyes.permission.secrets().hide_verdict(&mut verdict);
     verdict
 }
 

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use futures::future::FutureExt;
 
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     driver::{Driver, Message},
@@ -19,10 +19,11 @@ use crate::{
     model::{
         attempt::{Attempt, AttemptId, Phase},
         moment::Moment,
-        standing::HeldBy,
+        standing::{HeldBy, Hold},
         step::{Outcome, Receipt, Step},
         verdict::Verdict,
     },
+    permission::Secrets,
     remediation::{self, PlanError},
     rules::book::Book,
     script::{self, Ground, Scope},
@@ -38,17 +39,33 @@ struct Work {
     eyes: Eyes,
     hands: Arc<dyn Hands>,
     records: Arc<dyn Records>,
+    /// Where targets are claimed. Nobody need claim what is only proposed.
+    claims: Option<mpsc::UnboundedSender<Message>>,
 }
 
 /// What came of a rung.
 enum Done {
     Acted(Vec<Receipt>),
-    Withheld(HeldBy, String),
+    Withheld(Hold),
+}
+
+impl Done {
+    /// It is done: from here on it is told.
+    fn hide(&mut self, secrets: &Secrets) {
+        match self {
+            Done::Acted(receipts) => receipts.iter_mut().for_each(|it| secrets.hide_receipt(it)),
+            Done::Withheld(hold) => {
+                if let Some(why) = &mut hold.why {
+                    *why = secrets.hide(why).into_owned();
+                }
+            }
+        }
+    }
 }
 
 impl Driver {
-    pub(super) fn act(&mut self, attempt: Arc<Attempt>, now: Moment) {
-        let work = Work {
+    fn work(&self, attempt: Arc<Attempt>, now: Moment) -> Work {
+        Work {
             book: self.book_of(attempt.id),
             script: self.parts.script.clone(),
             ground: self.ground(now),
@@ -59,8 +76,35 @@ impl Driver {
             eyes: self.hand_eyes(now),
             hands: self.parts.hands.clone(),
             records: self.parts.records.clone(),
+            claims: Some(self.sender.clone()),
             attempt,
+        }
+    }
+
+    /// Says what a rung would do, for the person who is to approve it.
+    pub(super) fn propose(&mut self, attempt: Arc<Attempt>, now: Moment) {
+        let work = Work {
+            hands: Arc::new(hands::Dry),
+            records: Arc::new(super::records::Nowhere),
+            claims: None,
+            ..self.work(attempt, now)
         };
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let attempt = work.attempt.id;
+            let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
+            let mut done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            done.hide(work.eyes.permission.secrets());
+            let input = match done {
+                Done::Acted(receipts) => Input::Proposed { attempt, receipts },
+                Done::Withheld(hold) => Input::Withheld { attempt, hold },
+            };
+            let _ = sender.send(Message::Input(input)); // the engine has ended
+        });
+    }
+
+    pub(super) fn act(&mut self, attempt: Arc<Attempt>, now: Moment) {
+        let work = self.work(attempt, now);
         let sender = self.sender.clone();
         let news = self.news();
         tokio::spawn(async move {
@@ -68,7 +112,8 @@ impl Driver {
             let mut told = Attempt::clone(&work.attempt);
             // Without an outcome the attempt would stay open for ever.
             let done = AssertUnwindSafe(work.climb()).catch_unwind().await;
-            let done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            let mut done = done.unwrap_or_else(|_| Done::Acted(vec![broke_off()]));
+            done.hide(work.eyes.permission.secrets());
             let input = match done {
                 Done::Acted(receipts) => {
                     told.receipts.clone_from(&receipts);
@@ -78,9 +123,10 @@ impl Driver {
                         receipts,
                     }
                 }
-                Done::Withheld(by, reason) => {
-                    tracing::warn!(check = %told.check, by = %by, %reason, "a repair was withheld");
-                    Input::Withheld { attempt: id, by }
+                Done::Withheld(hold) => {
+                    let reason = hold.why.as_deref().unwrap_or_default();
+                    tracing::warn!(check = %told.check, by = %hold.by, reason, "a repair was withheld");
+                    Input::Withheld { attempt: id, hold }
                 }
             };
             pass(Boundary::BeforeTold);
@@ -187,6 +233,8 @@ async fn undo_all(receipts: &[Receipt], eyes: &Eyes, hands: &Arc<dyn Hands>) -> 
         };
         undone.push(done);
     }
+    let secrets = eyes.permission.secrets();
+    undone.iter_mut().for_each(|it| secrets.hide_receipt(it));
     undone
 }
 
@@ -210,11 +258,11 @@ impl Work {
     async fn climb(&self) -> Done {
         let steps = match blocking(|| self.plan()) {
             Ok(steps) if steps.is_empty() => {
-                return Done::Withheld(HeldBy::NoTarget, "nothing to do".to_owned());
+                return Done::Withheld(Hold::by(HeldBy::NoTarget));
             }
             Ok(steps) => steps,
             Err(error @ PlanError::TooMany(_)) => {
-                return Done::Withheld(HeldBy::TooMany, error.to_string());
+                return Done::Withheld(Hold::by(HeldBy::TooMany).because(error.to_string()));
             }
             Err(error) => return Done::Acted(vec![unplanned(&error)]),
         };
@@ -223,7 +271,7 @@ impl Work {
             match self.one(step).await {
                 Ok(receipt) => receipts.push(receipt),
                 Err((HandsError::Held { by, reason }, _)) if receipts.is_empty() => {
-                    return Done::Withheld(by, reason);
+                    return Done::Withheld(Hold::by(by).because(reason));
                 }
                 Err((_, receipt)) => receipts.push(receipt),
             }
@@ -247,7 +295,7 @@ impl Work {
         let Some(rung) = remediation.ladder.get(self.attempt.rung) else {
             return Ok(Vec::new());
         };
-        let facts = self.verdict.as_ref().map(|verdict| verdict.facts.clone());
+        let facts = self.verdict.as_ref().map(|verdict| verdict.seen().clone());
         let facts = facts.unwrap_or_default();
         let mut scope = Scope::new(&self.ground)
             .facts(&facts)
@@ -262,6 +310,14 @@ impl Work {
             let receipt = hands::refused(step, &error);
             (error, receipt)
         })?;
+        if let Some(hold) = self.refused(&effect).await {
+            let error = HandsError::Held {
+                by: hold.by,
+                reason: hold.why.unwrap_or_default(),
+            };
+            let receipt = effect.failed(&error);
+            return Err((error, receipt));
+        }
         if let Err(error) = self.keep_image(&effect).await {
             let error = HandsError::Held {
                 by: HeldBy::Store,
@@ -276,9 +332,35 @@ impl Work {
         })
     }
 
+    /// Claims what the step acts on; says what refuses it.
+    async fn refused(&self, effect: &Effect) -> Option<Hold> {
+        let claims = self.claims.as_ref()?;
+        let secrets = self.eyes.permission.secrets();
+        let targets: Vec<String> = effect
+            .claims()
+            .iter()
+            .map(|target| secrets.hide(target).into_owned())
+            .collect();
+        if targets.is_empty() {
+            return None;
+        }
+        let (reply, answer) = oneshot::channel();
+        let claim = Message::Claim {
+            attempt: self.attempt.id,
+            targets,
+            reply,
+        };
+        let gone = || Hold::by(HeldBy::InFlight).because("the engine has ended");
+        match claims.send(claim) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Some(gone())),
+            Err(_) => Some(gone()),
+        }
+    }
+
     /// What undoing needs is durable before the act.
     async fn keep_image(&self, effect: &Effect) -> Result<(), String> {
-        let promise = effect.promise();
+        let mut promise = effect.promise();
+        self.eyes.permission.secrets().hide_receipt(&mut promise);
         if promise.undo.is_none() || matches!(effect, Effect::Nothing { .. }) {
             return Ok(());
         }
@@ -326,6 +408,7 @@ pub(super) fn gave_up_waiting() -> Receipt {
 /// A phase in one word.
 pub(super) fn phase(phase: &Phase) -> &'static str {
     match phase {
+        Phase::Proposed { .. } => "proposed",
         Phase::Intended => "intended",
         Phase::Acting => "acting",
         Phase::Settling { .. } => "settling",

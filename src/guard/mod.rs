@@ -1,12 +1,16 @@
-//! May I: what may hold a remediation back. Pure; every answer names the guard and until when it holds.
+//! May I: what may hold a remediation back. Pure; every answer names the guard, until when it holds, and why.
 
 use std::time::Duration;
 
 use crate::model::{
+    Name,
     moment::Moment,
     outline::Guard,
-    standing::{Budget, HeldBy, Pause},
+    standing::{Budget, HeldBy, Hold, Pause, Silence, Storm},
 };
+
+/// A check that has been healthy for so long begins its backoff anew.
+pub const HEALTHY: Duration = Duration::from_secs(600);
 
 /// Asked before every rung.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +19,13 @@ pub struct Request<'a> {
     pub guard: &'a Guard,
     pub budget: &'a Budget,
     pub pause: Option<&'a Pause>,
+    /// One that covers the check.
+    pub silence: Option<&'a Silence>,
+    pub storm: Option<&'a Storm>,
+    /// A check this one needs, near or far, that is CRITICAL.
+    pub dependency: Option<&'a Name>,
+    /// The check whose repair set off this very look, while that settles.
+    pub stirred: Option<&'a Stirred>,
     /// Another attempt of the same check is open.
     pub in_flight: bool,
     /// The rung in question; a ladder begins with 0.
@@ -23,49 +34,125 @@ pub struct Request<'a> {
     pub jumped: Option<Moment>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A repair whose own traces set off a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stirred {
+    /// The check that is being repaired.
+    pub check: Name,
+    /// When it has settled, where that is known.
+    pub until: Option<Moment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
     Go {
         /// The one trial of a quarantined remediation.
         trial: bool,
     },
-    Held {
-        by: HeldBy,
-        until: Option<Moment>,
-    },
+    Held(Hold),
 }
 
-/// The first guard that holds, hardest first: what a person said, what is under way, what has been spent.
+/// The first guard that holds, hardest first: what a person said, what is amiss elsewhere, what is under way, what has
+/// been spent.
 pub fn decide(request: Request<'_>) -> Ruling {
+    match held(&request) {
+        Some(hold) => Ruling::Held(hold),
+        None => Ruling::Go {
+            trial: request.budget.quarantined.is_some(),
+        },
+    }
+}
+
+fn held(request: &Request<'_>) -> Option<Hold> {
     let Request {
         now, guard, budget, ..
-    } = request;
-    let held = |by, until| Ruling::Held { by, until };
+    } = *request;
+    let until = |by, until: Moment| Some(Hold::by(by).until(until));
     if let Some(pause) = request.pause.filter(|pause| pauses(pause, now)) {
-        return held(HeldBy::Pause, pause.until);
+        return Some(paused(pause));
+    }
+    if let Some(silence) = request.silence {
+        let why = said(&silence.by, &silence.reason);
+        return Some(
+            Hold::by(HeldBy::Silence)
+                .until(silence.until)
+                .because(format!("silence {} {why}", silence.id)),
+        );
+    }
+    if let Some(storm) = request.storm.filter(|storm| now < storm.until) {
+        return Some(stormy(storm));
     }
     if request.in_flight {
-        return held(HeldBy::InFlight, None);
+        let why = "the repair before has not ended";
+        return Some(Hold::by(HeldBy::InFlight).because(why));
     }
-    if let Some(until) = later(request.jumped, guard.cooldown, now) {
-        return held(HeldBy::Clock, Some(until));
+    if let Some(needed) = request.dependency {
+        let why = format!("{needed} is CRITICAL");
+        return Some(Hold::by(HeldBy::Dependency).because(why));
     }
-    if let Some(until) = later(budget.quarantined, guard.cooldown, now) {
-        return held(HeldBy::Breaker, Some(until));
+    if let Some(stirred) = request.stirred {
+        let why = format!("the repair of {} set this off", stirred.check);
+        let hold = Hold::by(HeldBy::Settling).because(why);
+        return Some(Hold {
+            until: stirred.until,
+            ..hold
+        });
     }
-    if let Some(until) = full_until(budget, guard, now) {
-        return held(HeldBy::Limit, Some(until));
+    if let Some(at) = later(request.jumped, guard.cooldown, now) {
+        let why = "the clock jumped, or the machine slept";
+        return Some(Hold::by(HeldBy::Clock).until(at).because(why));
+    }
+    if let Some(at) = later(budget.quarantined, guard.cooldown, now) {
+        let why = format!(
+            "{} repairs in a row were not verified; then one trial",
+            budget.unverified
+        );
+        return Some(Hold::by(HeldBy::Breaker).until(at).because(why));
+    }
+    if let Some(at) = full_until(budget, guard, now) {
+        let window = humantime::format_duration(guard.window);
+        let why = format!("{} per {window} are spent", guard.limit);
+        return Some(Hold::by(HeldBy::Limit).until(at).because(why));
     }
     if request.rung == 0
-        && let Some(until) = later(budget.rested, guard.cooldown, now)
+        && let Some(at) = later(budget.rested, guard.cooldown, now)
     {
-        return held(HeldBy::Cooldown, Some(until));
+        return until(HeldBy::Cooldown, at);
     }
-    if let Some(until) = later(budget.failed, backoff(guard, budget.unverified), now) {
-        return held(HeldBy::Backoff, Some(until));
+    if let Some(at) = later(budget.tried, backoff(guard, budget.tries), now) {
+        let why = format!("after {} without lasting health", times(budget.tries));
+        return Some(Hold::by(HeldBy::Backoff).until(at).because(why));
     }
-    Ruling::Go {
-        trial: budget.quarantined.is_some(),
+    None
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "a repair".to_owned(),
+        n => format!("{n} repairs"),
+    }
+}
+
+/// The kill switch, as a hold.
+pub fn paused(pause: &Pause) -> Hold {
+    Hold {
+        by: HeldBy::Pause,
+        until: pause.until,
+        why: Some(said(&pause.by, &pause.reason)),
+    }
+}
+
+/// A storm, as a hold.
+pub fn stormy(storm: &Storm) -> Hold {
+    let why = format!("{} checks turned bad together", storm.checks.len());
+    Hold::by(HeldBy::Storm).until(storm.until).because(why)
+}
+
+fn said(by: &str, reason: &str) -> String {
+    match (by, reason) {
+        ("", reason) => reason.to_owned(),
+        (by, "") => format!("by {by}"),
+        (by, reason) => format!("by {by}: {reason}"),
     }
 }
 
@@ -101,12 +188,22 @@ fn full_until(budget: &Budget, guard: &Guard, now: Moment) -> Option<Moment> {
     Some(leaving.min(now).plus(guard.window))
 }
 
-/// The wait after `unverified` repairs in a row that did not help: 0, first, 2 × first … at most the last.
-fn backoff(guard: &Guard, unverified: u32) -> Duration {
+/// The wait after so many repairs: 0, first, 2 × first … at most the last.
+fn backoff(guard: &Guard, tries: u32) -> Duration {
     let (first, most) = guard.backoff;
-    match unverified {
+    match tries {
         0 => Duration::ZERO,
         n => first.saturating_mul(1u32 << (n - 1).min(20)).min(most),
+    }
+}
+
+/// Limits that never hold: for asking only what people and storms say.
+pub fn unlimited() -> Guard {
+    Guard {
+        cooldown: Duration::ZERO,
+        limit: u32::MAX,
+        backoff: (Duration::ZERO, Duration::ZERO),
+        ..Guard::default()
     }
 }
 
@@ -128,6 +225,10 @@ mod tests {
             guard,
             budget,
             pause: None,
+            silence: None,
+            storm: None,
+            dependency: None,
+            stirred: None,
             in_flight: false,
             rung: 0,
             jumped: None,
@@ -160,10 +261,7 @@ mod tests {
         };
         assert_eq!(
             at(9),
-            Ruling::Held {
-                by: HeldBy::Pause,
-                until: Some(Moment(10))
-            }
+            Ruling::Held(Hold::by(HeldBy::Pause).until(Moment(10)).because("by me"))
         );
         assert_eq!(at(10), Ruling::Go { trial: false });
     }
@@ -177,10 +275,11 @@ mod tests {
         };
         assert_eq!(
             decide(request(599_999, &guard, &budget)),
-            Ruling::Held {
-                by: HeldBy::Breaker,
-                until: Some(Moment(600_000))
-            }
+            Ruling::Held(
+                Hold::by(HeldBy::Breaker)
+                    .until(Moment(600_000))
+                    .because("0 repairs in a row were not verified; then one trial")
+            )
         );
         assert_eq!(
             decide(request(600_000, &guard, &budget)),
@@ -204,10 +303,7 @@ mod tests {
         };
         assert_eq!(
             decide(request(0, &guard, &budget)),
-            Ruling::Held {
-                by: HeldBy::Cooldown,
-                until: Some(Moment(600_000))
-            }
+            Ruling::Held(Hold::by(HeldBy::Cooldown).until(Moment(600_000)))
         );
     }
 
@@ -228,7 +324,7 @@ mod tests {
                         spend(&mut budget, &guard, Moment(now));
                         begun.push(now);
                     }
-                    Ruling::Held { by, until } => {
+                    Ruling::Held(Hold { by, until, .. }) => {
                         prop_assert_eq!(by, HeldBy::Limit);
                         prop_assert!(until.is_some_and(|until| until.0 > now));
                     }

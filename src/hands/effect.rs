@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use super::image::{Image, Seen};
 use super::{HandsError, command_line, diff};
+pub use super::{
+    call_http::Call,
+    image::{Image, Mark, Seen},
+    signal_process::{Signal, Target},
+};
 use crate::model::step::{Outcome, Receipt};
 
 /// Something to do to the world, complete: committing it needs nothing but hands.
@@ -30,12 +34,43 @@ pub enum Effect {
         file: String,
         seen: Seen,
     },
+    /// Gives a file another name.
+    Move {
+        kind: &'static str,
+        file: String,
+        to: String,
+        mark: Mark,
+        /// What stands there and is replaced.
+        there: Seen,
+        /// What is put in its place: an undone move gives back what it had replaced.
+        leave: Option<Leave>,
+    },
     Run {
         argv: Vec<String>,
         timeout: Duration,
     },
+    /// Sends a request.
+    Call(Box<Call>),
     /// Asks for looks at these checks, repairs included.
     RunChecks { checks: Vec<String> },
+    /// Raises an event.
+    Raise { event: String },
+    /// Signals these processes, if they are still the ones that were looked at.
+    Signal {
+        signal: Signal,
+        /// Who is meant, as the rule says it.
+        who: String,
+        targets: Vec<Target>,
+        /// How long to wait for their end.
+        within: Option<Duration>,
+    },
+}
+
+/// A body with its rights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leave {
+    pub body: Vec<u8>,
+    pub rights: Rights,
 }
 
 /// What a written file shall have beside its body. Where nothing is said, a replaced file keeps what it had, and a new
@@ -54,34 +89,55 @@ impl Effect {
         match self {
             Effect::Nothing { kind, .. }
             | Effect::Write { kind, .. }
+            | Effect::Move { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
+            Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
+            Effect::Raise { .. } => super::raise_event::KIND.name,
+            Effect::Signal { .. } => super::signal_process::KIND.name,
         }
     }
 
-    /// The file, command line or check names it is about.
+    /// The file, command line, request, check names or process it is about.
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
-            Effect::Write { file, .. } | Effect::Remove { file, .. } => file.clone(),
+            Effect::Write { file, .. }
+            | Effect::Move { file, .. }
+            | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
+            Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
+            Effect::Raise { event } => event.clone(),
+            Effect::Signal { who, .. } => who.clone(),
         }
     }
 
-    /// The difference it makes to a file.
+    /// What it acts on, as others would name it too: nobody else acts on it until its attempt has ended. Checks that are
+    /// run have repairs, and claims, of their own.
+    pub fn claims(&self) -> Vec<String> {
+        match self {
+            Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
+            Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
+            Effect::Raise { event } => vec![crate::core::event_target(event)],
+            _ => vec![self.target()],
+        }
+    }
+
+    /// The difference it makes to a file, or the request it sends.
     pub fn diff(&self) -> Option<String> {
         match self {
             Effect::Write {
                 file, body, seen, ..
             } => diff::unified(file, seen.body(), Some(body)),
             Effect::Remove { file, seen, .. } => diff::unified(file, seen.body(), None),
+            Effect::Call(call) => Some(call.told()),
             _ => None,
         }
     }
 
-    /// What it does to a file, as (`change`, `changed`) and the rest of the sentence.
+    /// What it does, as (`change`, `changed`) and the rest of the sentence.
     pub(super) fn deed(&self) -> (&'static str, &'static str, String) {
         match self {
             Effect::Write {
@@ -108,8 +164,34 @@ impl Effect {
                 let size = seen.body().unwrap_or_default().len();
                 ("remove", "removed", format!("{file} ({size} bytes)"))
             }
+            Effect::Move {
+                file,
+                to,
+                mark,
+                there,
+                leave,
+                ..
+            } => {
+                let replaced = there.body().map_or_else(String::new, |old| {
+                    format!(", in place of its {} bytes", old.len())
+                });
+                let back = leave.as_ref().map_or_else(String::new, |leave| {
+                    format!("; {file} is as it was before ({} bytes)", leave.body.len())
+                });
+                let what = format!("{file} to {to} ({} bytes{replaced}){back}", mark.size);
+                ("move", "moved", what)
+            }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
+            Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
+            Effect::Raise { event } => ("raise", "raised", format!("the event {event}")),
+            Effect::Signal {
+                signal, targets, ..
+            } => {
+                let each: Vec<String> = targets.iter().map(Target::told).collect();
+                let what = format!("{} to {}", signal.word(), each.join(", "));
+                ("send", "sent", what)
+            }
             Effect::Nothing { why, .. } => ("do", "did", format!("nothing: {why}")),
         }
     }

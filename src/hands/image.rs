@@ -9,7 +9,8 @@ use std::{
     os::unix::fs::MetadataExt,
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{HandsError, denied};
@@ -41,6 +42,17 @@ pub struct Image {
     /// Lower-case hex.
     pub sha256: String,
     pub body: Vec<u8>,
+}
+
+/// Which file it is and how it was last written, without its body: by this a moved file is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub device: u64,
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds and nanoseconds of its last write.
+    pub modified: (i64, i64),
 }
 
 impl Seen {
@@ -88,6 +100,43 @@ pub fn look(permission: &Permission, file: &str) -> Result<(String, Seen), Hands
             Ok((slot.path, seen))
         }
         None => Ok((permission.may_name(file).map_err(denied)?, Seen::Absent)),
+    }
+}
+
+/// Finds the file that a step names, as [`look`] does, but does not read it: it may be of any size.
+pub fn find(permission: &Permission, file: &str) -> Result<(String, Option<Mark>), HandsError> {
+    match permission.may_write(file).map_err(denied)? {
+        Some(slot) => {
+            let mark = find_in(&slot)?;
+            Ok((slot.path, mark))
+        }
+        None => Ok((permission.may_name(file).map_err(denied)?, None)),
+    }
+}
+
+/// Which file stands in a slot now; nothing is opened.
+pub fn find_in(slot: &Slot) -> Result<Option<Mark>, HandsError> {
+    let path = &slot.path;
+    let about = match rustix::fs::statat(&slot.dir, &slot.name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(about) => about,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(unreadable(path, error.into())),
+    };
+    match FileType::from_raw_mode(about.st_mode) {
+        FileType::RegularFile if about.st_nlink > 1 => {
+            Err(refused(path, "has another name (a hard link)"))
+        }
+        FileType::RegularFile => Ok(Some(Mark {
+            device: about.st_dev,
+            inode: about.st_ino,
+            size: u64::try_from(about.st_size).unwrap_or_default(),
+            modified: (
+                about.st_mtime,
+                i64::try_from(about.st_mtime_nsec).unwrap_or_default(),
+            ),
+        })),
+        FileType::Symlink => Err(refused(path, "is a symbolic link")),
+        _ => Err(refused(path, "is no regular file")),
     }
 }
 

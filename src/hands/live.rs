@@ -3,6 +3,7 @@
 //! Permission is asked again at the act, and a target must still be as it was seen; otherwise nothing is done.
 
 mod replace;
+mod signal;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -33,6 +34,8 @@ const MOST_LINES: usize = 5;
 pub trait Runner: Send + Sync {
     /// Has these checks looked at, repairs included. What came of it, or why it could not be done.
     fn run_checks(&self, names: Vec<String>) -> BoxFuture<'_, Result<String, String>>;
+    /// Tells whoever waits for this event.
+    fn raise(&self, event: String) -> Result<(), String>;
 }
 
 /// Does effects for real.
@@ -50,7 +53,7 @@ impl Live {
     async fn act(&self, effect: &Effect) -> Result<Receipt, HandsError> {
         match effect {
             Effect::Nothing { why, .. } => Ok(done(effect, why.clone())),
-            Effect::Write { .. } | Effect::Remove { .. } => {
+            Effect::Write { .. } | Effect::Move { .. } | Effect::Remove { .. } => {
                 let (permission, effect) = (self.permission.clone(), effect.clone());
                 tokio::task::spawn_blocking(move || change(&permission, &effect))
                     .await
@@ -61,6 +64,21 @@ impl Live {
             Effect::Run { argv, timeout } => {
                 let detail = self.run(argv, *timeout).await?;
                 Ok(done(effect, detail))
+            }
+            Effect::Signal {
+                signal,
+                targets,
+                within,
+                ..
+            } => {
+                let said = signal::send(&self.permission, *signal, targets, *within).await;
+                Ok(done(effect, said?))
+            }
+            Effect::Call(call) => Ok(done(effect, call.send(&self.permission).await?)),
+            Effect::Raise { event } => {
+                let raised = self.runner.raise(event.clone());
+                raised.map_err(HandsError::Failed)?;
+                Ok(done(effect, format!("raised the event {event}")))
             }
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;
@@ -95,7 +113,7 @@ fn done(effect: &Effect, detail: String) -> Receipt {
     effect.receipt(Outcome::Done, detail, undo::of(effect))
 }
 
-/// Changes or removes a file.
+/// Changes, moves or removes a file.
 fn change(permission: &Permission, effect: &Effect) -> Result<Receipt, HandsError> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let notes = match effect {
@@ -110,6 +128,20 @@ fn change(permission: &Permission, effect: &Effect) -> Result<Receipt, HandsErro
                 .writable(file, seen.file().is_none())
                 .map_err(denied)?;
             replace::replace(&slot, seen, body, *rights, &mut replace::fill)?
+        }
+        Effect::Move {
+            file,
+            to,
+            mark,
+            there,
+            leave,
+            ..
+        } => {
+            let from = permission.writable(file, false).map_err(denied)?;
+            let to = permission
+                .writable(to, there.file().is_none())
+                .map_err(denied)?;
+            replace::move_file(&from, &to, *mark, there, leave.as_ref())?
         }
         Effect::Remove { file, seen, .. } => {
             let slot = permission.writable(file, false).map_err(denied)?;

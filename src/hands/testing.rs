@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt, ready};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Dry, Effect, Eyes, Hands, HandsError, Live, Runner, kind, prepare};
 use crate::{
@@ -32,12 +32,15 @@ pub struct World {
     rules: PathBuf,
     pub now: Moment,
     pub runner: Arc<Asked>,
+    /// Command lines of processes that may be signalled.
+    pub signal: Vec<String>,
 }
 
 /// A runner that remembers what it was asked, and answers what it is told to.
 #[derive(Default)]
 pub struct Asked {
     pub names: Mutex<Vec<String>>,
+    pub raised: Mutex<Vec<String>>,
     pub refuses: Mutex<Option<String>>,
 }
 
@@ -50,9 +53,49 @@ impl Runner for Asked {
         self.names.lock().expect("no panic").extend(names);
         ready(answer).boxed()
     }
+
+    fn raise(&self, event: String) -> Result<(), String> {
+        if let Some(why) = self.refuses.lock().expect("no panic").clone() {
+            return Err(why);
+        }
+        self.raised.lock().expect("no panic").push(event);
+        Ok(())
+    }
 }
 
 pub const SECRET: &str = "nobody may touch this\n";
+
+/// Every kind that acts on a file, with arguments that change this one.
+pub fn file_steps(file: &str) -> [(&'static str, Value); 6] {
+    [
+        (
+            "restore_file",
+            json!({"file": file, "from": "rules/defaults/x.json"}),
+        ),
+        ("write_file", json!({"file": file, "body": "new"})),
+        ("set_json", json!({"file": file, "set": {"a": 2}})),
+        ("remove_file", json!({"file": file, "older_than": "5m"})),
+        ("move_file", json!({"file": file, "to": "logs/moved.json"})),
+        (
+            "move_file",
+            json!({"file": "state/other.json", "to": file, "overwrite": true}),
+        ),
+    ]
+}
+
+/// A world for [`file_steps`] on `data/x.json`.
+pub fn world() -> World {
+    let world = World::new();
+    world.put("rules/defaults/x.json", "{\"a\": 0}\n");
+    world.put("data/x.json", "{\"a\": 1}\n");
+    world.put("state/other.json", "{\"a\": 3}\n");
+    world
+}
+
+pub fn fifo(path: &Path) {
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).expect("a FIFO");
+}
 
 impl World {
     pub fn new() -> World {
@@ -68,6 +111,7 @@ impl World {
             outside,
             now: Moment(1_767_717_000_000),
             runner: Arc::default(),
+            signal: Vec::new(),
         }
     }
 
@@ -116,6 +160,7 @@ impl World {
                 run: ["/bin/echo *", "/bin/ls *", "/bin/sleep *", "/nowhere/tool"]
                     .map(str::to_owned)
                     .to_vec(),
+                signal: self.signal.clone(),
                 ..Allow::default()
             },
             ..Settings::default()

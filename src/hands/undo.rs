@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     Effect, Eyes, HandsError,
-    effect::Rights,
-    image::{self, Seen, sha256},
+    effect::{Leave, Rights},
+    image::{self, Mark, Seen, sha256},
 };
 use crate::model::step::{Outcome, Receipt};
 
@@ -29,6 +29,15 @@ enum Undo {
         /// SHA-256 of what the step left; nothing if it removed the file.
         after: Option<String>,
     },
+    Moved {
+        file: String,
+        to: String,
+        mark: Mark,
+        /// What stood at `to` before; nothing if nothing did.
+        replaced: Option<Kept>,
+        /// SHA-256 of what the step left at `file`; nothing if nothing.
+        left: Option<String>,
+    },
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +47,9 @@ struct Kept {
     mode: u32,
     user: u32,
     group: u32,
+    /// Of the body: one that held a secret which is another one now cannot be put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +58,28 @@ enum Body {
     Text(String),
     /// Of a body that is no UTF-8.
     Hex(String),
+}
+
+impl Kept {
+    fn of(seen: &Seen) -> Option<Kept> {
+        seen.file().map(|image| Kept {
+            body: Body::of(&image.body),
+            mode: image.mode,
+            user: image.user,
+            group: image.group,
+            sha256: Some(image.sha256.clone()),
+        })
+    }
+
+    /// The body and its rights; nothing if it is damaged.
+    fn leave(self) -> Option<Leave> {
+        let rights = Rights {
+            mode: Some(self.mode),
+            owner: Some((self.user, self.group)),
+        };
+        let body = self.body.bytes()?;
+        Some(Leave { body, rights })
+    }
 }
 
 impl Body {
@@ -76,21 +110,35 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             file, body, seen, ..
         } => file_undo(file, seen, Some(sha256(body))),
         Effect::Remove { file, seen, .. } => file_undo(file, seen, None),
-        Effect::Run { .. } | Effect::RunChecks { .. } => return None,
+        Effect::Move {
+            file,
+            to,
+            mark,
+            there,
+            leave,
+            ..
+        } => Undo::Moved {
+            file: file.clone(),
+            to: to.clone(),
+            mark: *mark,
+            replaced: Kept::of(there),
+            left: leave.as_ref().map(|leave| sha256(&leave.body)),
+        },
+        Effect::Run { .. }
+        | Effect::Call(_)
+        | Effect::RunChecks { .. }
+        | Effect::Raise { .. }
+        | Effect::Signal { .. } => {
+            return None;
+        }
     };
     serde_json::to_value(undo).ok()
 }
 
 fn file_undo(file: &str, seen: &Seen, after: Option<String>) -> Undo {
-    let before = seen.file().map(|image| Kept {
-        body: Body::of(&image.body),
-        mode: image.mode,
-        user: image.user,
-        group: image.group,
-    });
     Undo::File {
         file: file.to_owned(),
-        before,
+        before: Kept::of(seen),
         after,
     }
 }
@@ -110,12 +158,20 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
     let Some(undo) = &receipt.undo else {
         return fail(format!("{} cannot be undone", receipt.kind));
     };
-    let (file, before, after) = match Undo::deserialize(undo) {
+    let undo = eyes.permission.secrets().reveal_value(undo);
+    let (file, before, after) = match Undo::deserialize(&undo) {
         Ok(Undo::File {
             file,
             before,
             after,
         }) => (file, before, after),
+        Ok(Undo::Moved {
+            file,
+            to,
+            mark,
+            replaced,
+            left,
+        }) => return back(&file, &to, mark, replaced, left.as_ref(), eyes),
         Ok(Undo::Nothing) => {
             return Ok(Effect::Nothing {
                 kind: UNDO,
@@ -143,19 +199,53 @@ pub fn prepare_undo(receipt: &Receipt, eyes: &Eyes) -> Result<Effect, HandsError
             },
         });
     };
-    let rights = Rights {
-        mode: Some(before.mode),
-        owner: Some((before.user, before.group)),
-    };
-    let Some(body) = before.body.bytes() else {
+    let known = before.sha256.clone();
+    let Some(Leave { body, rights }) = before.leave() else {
         return fail(format!("the before-image of {file} is damaged"));
     };
+    if known.is_some_and(|known| known != sha256(&body)) {
+        return fail(format!(
+            "the before-image of {file} cannot be made whole: a secret that stood in it is another one now"
+        ));
+    }
     Ok(Effect::Write {
         kind: UNDO,
         file,
         body,
         rights,
         seen,
+    })
+}
+
+/// Moves a file back, if it is still the one that was moved and nothing has taken its old name since.
+fn back(
+    file: &str,
+    to: &str,
+    mark: Mark,
+    replaced: Option<Kept>,
+    left: Option<&String>,
+    eyes: &Eyes,
+) -> Result<Effect, HandsError> {
+    let fail = |reason: String| Err(HandsError::Failed(reason));
+    let (to, moved) = image::find(&eyes.permission, to)?;
+    let (file, there) = image::look(&eyes.permission, file)?;
+    if moved != Some(mark) {
+        return fail(format!("{to} has changed since: it is left where it is"));
+    }
+    if there.file().map(|image| &image.sha256) != left {
+        return fail(format!("{file} has changed since: it is left as it is"));
+    }
+    let leave = match replaced.map(Kept::leave) {
+        Some(None) => return fail(format!("the before-image of {to} is damaged")),
+        leave => leave.flatten(),
+    };
+    Ok(Effect::Move {
+        kind: UNDO,
+        file: to,
+        to: file,
+        mark,
+        there,
+        leave,
     })
 }
 

@@ -6,7 +6,11 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{attempt::Brief, moment::Moment, status::Status};
+use crate::model::{
+    attempt::{Brief, Page},
+    moment::Moment,
+    status::Status,
+};
 
 /// What a line of the check journal says. One is written for every look that is journalled, and one for the end of a
 /// repair.
@@ -43,6 +47,19 @@ pub fn check_line(line: &CheckLine<'_>) -> Value {
         "before": line.before,
         "verified": line.verified,
         "generation": line.generation,
+    })
+}
+
+/// `{"timestamp", "time", "name", "kind", "message", "to", "generation"}`; `name` is `null` when it is about every check.
+pub fn page_line(page: &Page, generation: &str) -> Value {
+    json!({
+        "timestamp": page.at.seconds(),
+        "time": page.at.iso(),
+        "name": page.check,
+        "kind": page.kind,
+        "message": page.text,
+        "to": page.to,
+        "generation": generation,
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     Generation, Name,
     moment::Moment,
     outline::RemediationOutline,
-    standing::{Budget, HeldBy, Pause, Standing},
+    standing::{Budget, Hold, Pause, Silence, Standing, Storm},
     status::Status,
     step::Receipt,
 };
@@ -40,8 +40,38 @@ pub struct Attempt {
     /// The round (a `check` command, an investigation) that asked for it.
     pub round: Option<u64>,
     /// What withheld it, when it ended so.
+    #[serde(default, deserialize_with = "hold")]
+    pub withheld: Option<Hold>,
+    /// What its steps act on, as far as they were prepared: nobody else acts on it until the attempt has ended.
     #[serde(default)]
-    pub withheld: Option<HeldBy>,
+    pub targets: Vec<String>,
+    /// Who approved it, where a person must.
+    #[serde(default)]
+    pub approved: Option<Approved>,
+    /// A check that is to prove it is outside its calendar until then: so long the clock of its verification stands.
+    #[serde(default)]
+    pub opens: Option<Moment>,
+}
+
+/// A person said yes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Approved {
+    pub at: Moment,
+    pub by: String,
+}
+
+/// Older stores hold the bare name of the guard.
+fn hold<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Hold>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Hold(Hold),
+        By(super::standing::HeldBy),
+    }
+    Ok(Option::<Either>::deserialize(input)?.map(|it| match it {
+        Either::Hold(hold) => hold,
+        Either::By(by) => Hold::by(by),
+    }))
 }
 
 impl Attempt {
@@ -75,10 +105,15 @@ pub struct Brief {
     pub message: String,
 }
 
-/// intended → acting → settling → verifying → ended. Acting begins only when the intent is durable.
+/// intended → acting → settling → verifying → ended. Acting begins only when the intent is durable. With `approve: true`
+/// it is proposed first and goes on when a person approves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase")]
 pub enum Phase {
+    /// Waits for a person until then.
+    Proposed {
+        until: Moment,
+    },
     Intended,
     Acting,
     Settling {
@@ -103,7 +138,8 @@ impl Phase {
     /// Until when this phase lasts, where it has an end.
     pub fn until(&self) -> Option<Moment> {
         match self {
-            Phase::Settling { until }
+            Phase::Proposed { until }
+            | Phase::Settling { until }
             | Phase::Verifying { until }
             | Phase::Interrupted { until } => Some(*until),
             Phase::Intended | Phase::Acting | Phase::RollingBack | Phase::Ended { .. } => None,
@@ -112,7 +148,8 @@ impl Phase {
 
     /// Moves its end by so many milliseconds, when the clock jumped.
     pub fn shift(&mut self, by: i64) {
-        if let Phase::Settling { until }
+        if let Phase::Proposed { until }
+        | Phase::Settling { until }
         | Phase::Verifying { until }
         | Phase::Interrupted { until } = self
         {
@@ -134,6 +171,12 @@ pub enum End {
     Withheld,
     /// Prepared by dry hands; nothing was done, so there is nothing to verify.
     Would,
+    /// A person said no.
+    Denied,
+    /// Nobody said yes in time.
+    Expired,
+    /// What was proposed is no longer needed, or no longer in the rules.
+    Withdrawn,
 }
 
 /// What is persisted. Written in order; the last row of a key counts.
@@ -169,18 +212,41 @@ pub enum Row {
     Held {
         check: Name,
         at: Moment,
-        by: HeldBy,
-        until: Option<Moment>,
+        hold: Hold,
     },
     Pause(Option<Pause>),
-    /// Something people are told of: `quarantined`, `rearmed`, `escalated`, `interrupted`.
+    /// Every silence that has not ended.
+    Silences(Vec<Silence>),
+    Storm(Option<Storm>),
+    /// Something that happened to a remediation. Without a check it is about all of them.
     Note {
-        check: Name,
+        check: Option<Name>,
         at: Moment,
         kind: NoteKind,
         text: String,
+        /// Whom it was meant for.
         to: Vec<Name>,
     },
+    /// People must know.
+    Page(Page),
+    /// Something elsewhere said that it is alive.
+    Heartbeat {
+        name: Name,
+        at: Moment,
+        payload: serde_json::Value,
+    },
+}
+
+/// What people must know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    pub at: Moment,
+    /// `None` when it is about all of them.
+    pub check: Option<Name>,
+    pub kind: NoteKind,
+    pub text: String,
+    /// Notifiers. Nobody is named where no rule names anybody; it is kept all the same.
+    pub to: Vec<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,9 +254,21 @@ pub enum Row {
 pub enum NoteKind {
     Quarantined,
     Rearmed,
+    /// The ladder is exhausted.
     Escalated,
     RolledBack,
     Interrupted,
+    /// Waits for a person to approve it.
+    Proposed,
+    Approved,
+    Denied,
+    Expired,
+    /// What was proposed is no longer needed.
+    Withdrawn,
+    /// A guard holds the remediation of a critical check.
+    Held,
+    StormBegan,
+    StormEnded,
 }
 
 /// What a store gives back at start: everything needed to go on.
@@ -201,6 +279,10 @@ pub struct Saved {
     /// Open attempts only.
     pub attempts: Vec<Attempt>,
     pub pause: Option<Pause>,
+    pub silences: Vec<Silence>,
+    pub storm: Option<Storm>,
+    /// (name, when it was heard last, what it brought).
+    pub heartbeats: Vec<(Name, Moment, serde_json::Value)>,
     /// Greater than every id ever given.
     pub next_attempt: AttemptId,
 }

@@ -5,6 +5,7 @@
 //! between looks is its *standing*.
 
 pub mod attempt;
+pub mod calendar;
 pub mod facts;
 pub mod moment;
 pub mod node;

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, Name, status::Status};
+use super::{
+    Generation, Name,
+    calendar::{Calendar, Cron},
+    status::Status,
+};
 
 /// One generation of rules, as the core sees it.
 #[derive(Clone, Debug, Default)]
@@ -13,17 +17,21 @@ pub struct Outline {
     pub generation: Generation,
     pub checks: BTreeMap<Name, Arc<CheckOutline>>,
     pub investigations: BTreeMap<Name, Arc<InvestigationOutline>>,
+    /// What `during` and `quiet` name.
+    pub calendars: BTreeMap<Name, Arc<Calendar>>,
 }
 
 impl Outline {
-    /// The same checks without triggers: nothing is looked at unless a round asks. For one-off commands.
+    /// The same checks without slots and events: nothing is looked at unless a round asks. For one-off commands.
     pub fn at_rest(&self) -> Outline {
         let mut outline = self.clone();
         for check in outline.checks.values_mut() {
-            Arc::make_mut(check).trigger = Trigger::default();
+            let check = Arc::make_mut(check);
+            check.trigger = check.trigger.at_rest();
         }
         for investigation in outline.investigations.values_mut() {
-            Arc::make_mut(investigation).trigger = Trigger::default();
+            let investigation = Arc::make_mut(investigation);
+            investigation.trigger = investigation.trigger.at_rest();
         }
         outline
     }
@@ -56,7 +64,34 @@ pub struct Trigger {
     pub every: Option<Duration>,
     /// Spread over the interval by a hash of the name.
     pub splay: bool,
+    /// Instead of `every`.
+    pub cron: Option<Cron>,
     pub events: Vec<EventTrigger>,
+    /// Outside this calendar nothing is looked at.
+    pub during: Option<Name>,
+    /// While this calendar is open nothing is repaired and nobody told.
+    pub quiet: Option<Name>,
+}
+
+impl Trigger {
+    /// Whether it has slots.
+    pub fn has_slots(&self) -> bool {
+        self.every.is_some() || self.cron.is_some()
+    }
+
+    /// Whether anything sets it off by itself.
+    pub fn is_at_rest(&self) -> bool {
+        !self.has_slots() && self.events.is_empty()
+    }
+
+    /// Set off by nothing, with its calendars.
+    pub fn at_rest(&self) -> Trigger {
+        Trigger {
+            during: self.during.clone(),
+            quiet: self.quiet.clone(),
+            ..Trigger::default()
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,9 +132,20 @@ pub struct RemediationOutline {
     pub fingerprint: String,
     pub verify: Verify,
     pub guard: Guard,
+    /// A person must approve every rung.
     pub approve: bool,
+    /// A proposal that nobody approved by then has expired.
+    #[serde(default = "an_hour")]
+    pub approve_within: Duration,
     pub rollback: bool,
     pub escalate: Vec<Name>,
+}
+
+/// How long a proposal waits if its rule does not say.
+pub const APPROVE_WITHIN: Duration = Duration::from_secs(3600);
+
+fn an_hour() -> Duration {
+    APPROVE_WITHIN
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use super::{
     Name,
     attempt::{Attempt, AttemptId},
     moment::Moment,
-    standing::HeldBy,
+    standing::Hold,
     status::Status,
     verdict::Verdict,
 };
@@ -49,9 +49,11 @@ pub struct Report {
 pub enum Decision {
     /// Nothing to do, or nothing that could be done.
     None,
-    Held {
-        by: HeldBy,
-        until: Option<Moment>,
+    Held(Hold),
+    /// This look proposed the attempt, which waits for a person.
+    Proposed {
+        attempt: AttemptId,
+        hold: Hold,
     },
     /// This look began the attempt.
     Repair {

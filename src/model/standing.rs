@@ -1,11 +1,11 @@
 //! What is remembered of a check between looks, and of its remediation between repairs.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{moment::Moment, status::Status, verdict::Latch};
+use super::{Name, moment::Moment, status::Status, verdict::Latch};
 
 /// What is remembered of a check. Survives reload and restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,26 @@ pub struct Standing {
     pub prior: Arc<Prior>,
     /// What held its remediation at the last look, if anything did.
     pub held_by: Option<HeldBy>,
+    /// When it last went from OK to bad; `None` since it was OK again. A storm is many of these at once.
+    #[serde(default)]
+    pub turned: Option<Moment>,
+    /// Guards that people were paged about since the problem began.
+    #[serde(default)]
+    pub paged: BTreeSet<HeldBy>,
+    /// Its calendar is closed: it is shown as OK and not looked at.
+    #[serde(default)]
+    pub outside: Option<Outside>,
+}
+
+/// A check outside its calendar. What stood when it closed is neither over nor told anew: the first look after the
+/// opening goes on from there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outside {
+    pub calendar: Name,
+    /// When it opens, if that is known.
+    pub opens: Option<Moment>,
+    /// The status that counted when it closed.
+    pub stood: Status,
 }
 
 impl Standing {
@@ -43,6 +63,9 @@ impl Standing {
             streak: 0,
             prior: Arc::new(Prior::default()),
             held_by: None,
+            turned: None,
+            paged: BTreeSet::new(),
+            outside: None,
         }
     }
 }
@@ -65,10 +88,14 @@ pub struct Budget {
     pub begun: Vec<Moment>,
     /// When the last ladder ended; the cooldown runs from here.
     pub rested: Option<Moment>,
-    /// Unverified repairs in a row.
+    /// Unverified repairs in a row: what the breaker counts.
     pub unverified: u32,
-    /// When the last unverified one ended; the backoff runs from here.
-    pub failed: Option<Moment>,
+    /// Repairs that did not help since the check was last healthy for long enough: what the backoff grows with.
+    #[serde(default)]
+    pub tries: u32,
+    /// When the last of these ended; the backoff runs from here.
+    #[serde(default, alias = "failed")]
+    pub tried: Option<Moment>,
     /// The rung a ladder under way comes to next; 0 when none is.
     pub rung: usize,
     /// Hash of the ladder that `rung` belongs to.
@@ -88,6 +115,72 @@ pub struct Pause {
     pub until: Option<Moment>,
 }
 
+/// Neither repaired nor told of for a while, because a person said so. Looking and recording go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Grows by one with every silence.
+    pub id: u64,
+    /// Names of checks; empty means all of them.
+    pub checks: Vec<Name>,
+    pub at: Moment,
+    pub until: Moment,
+    pub by: String,
+    pub reason: String,
+}
+
+impl Silence {
+    pub fn covers(&self, check: &str, now: Moment) -> bool {
+        now < self.until
+            && (self.checks.is_empty() || self.checks.iter().any(|name| **name == *check))
+    }
+}
+
+/// So many checks turned bad together that the cause is taken to lie elsewhere: all remediation waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Storm {
+    pub began: Moment,
+    /// It is over by then at the latest; a check that turns bad meanwhile moves this on.
+    pub until: Moment,
+    /// The checks that turned bad and are not OK yet.
+    pub checks: BTreeSet<Name>,
+    /// How many of these end it: it is over when fewer are left.
+    pub threshold: usize,
+}
+
+/// What a guard says when it holds a remediation: by what, until when, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub by: HeldBy,
+    /// `None`: until something else happens, which `why` names.
+    pub until: Option<Moment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Hold {
+    pub fn by(by: HeldBy) -> Hold {
+        Hold {
+            by,
+            until: None,
+            why: None,
+        }
+    }
+
+    pub fn until(self, until: Moment) -> Hold {
+        Hold {
+            until: Some(until),
+            ..self
+        }
+    }
+
+    pub fn because(self, why: impl Into<String>) -> Hold {
+        Hold {
+            why: Some(why.into()),
+            ..self
+        }
+    }
+}
+
 /// What held a remediation back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +193,8 @@ pub enum HeldBy {
     Silence,
     Dependency,
     Pause,
+    /// The calendar of `quiet` is open.
+    Quiet,
     Permission,
     Approval,
     Settling,
@@ -128,6 +223,7 @@ impl HeldBy {
             HeldBy::Silence => "silence",
             HeldBy::Dependency => "dependency",
             HeldBy::Pause => "pause",
+            HeldBy::Quiet => "quiet",
             HeldBy::Permission => "permission",
             HeldBy::Approval => "approval",
             HeldBy::Settling => "settling",

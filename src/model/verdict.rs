@@ -17,6 +17,9 @@ pub struct Verdict {
     pub error: Option<String>,
     pub why: Option<Why>,
     pub facts: Facts,
+    /// The facts as they were seen, when `facts` hides a secret. Steps are planned with them; never recorded.
+    #[serde(skip)]
+    pub unhidden: Option<Facts>,
     /// The `let` values that were computed.
     #[serde(rename = "let")]
     pub lets: Map<String, Value>,
@@ -40,6 +43,7 @@ impl Verdict {
             error: None,
             why: None,
             facts: Facts::new(),
+            unhidden: None,
             lets: Map::new(),
             kept: None,
             latch: Latch::default(),
@@ -47,6 +51,11 @@ impl Verdict {
             publish: None,
             duration_ms: 0.0,
         }
+    }
+
+    /// The facts as they were seen.
+    pub fn seen(&self) -> &Facts {
+        self.unhidden.as_ref().unwrap_or(&self.facts)
     }
 
     /// UNKNOWN because something could not be done.

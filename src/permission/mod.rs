@@ -1,4 +1,4 @@
-//! Who may do what: below which directories steps write, what probes read, which programs start.
+//! Who may do what: below which directories steps write, what probes read, which programs start, which hosts are reached.
 //!
 //! Paths are resolved through directory handles, one component at a time, so neither `..` nor a symlink leads out, also
 //! when somebody swaps a directory meanwhile. `homeostat.yaml` at the root widens the little that is allowed by default;
@@ -11,14 +11,20 @@
 //! | [`finding`] | which files match a pattern |
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
+//! | [`signalling`] | may this process be signalled |
+//! | [`reaching`] | may this host be connected to |
+//! | [`secrets`] | what is never told |
 //! | [`exposed`] | could anybody rewrite the rules |
 
 pub mod exposed;
 pub mod finding;
 mod parents;
+pub mod reaching;
 pub mod reading;
 pub mod running;
+pub mod secrets;
 pub mod settings;
+mod signalling;
 pub mod writing;
 
 use std::{
@@ -31,6 +37,7 @@ use crate::model::moment::Moment;
 
 pub use exposed::writable_by_everybody;
 pub use finding::Pattern;
+pub use secrets::Secrets;
 pub use settings::Settings;
 
 /// Steps write below these directories of the root and nowhere else.
@@ -72,7 +79,7 @@ impl Denied {
     }
 }
 
-/// What may be read, written and started below one root.
+/// What may be read, written, started and reached from one root.
 pub struct Permission {
     /// Absolute, without symlinks.
     pub(crate) root: PathBuf,
@@ -83,8 +90,14 @@ pub struct Permission {
     parents: parents::Parents,
     /// Programs that may be started: `settings.allow.run`, read.
     runs: Vec<running::Allowed>,
+    /// Processes that may be signalled: `settings.allow.signal`, read.
+    signals: Vec<running::Allowed>,
+    /// Hosts that may be reached besides loopback: `settings.allow.reach`, read.
+    reaches: Vec<reaching::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
     pub(crate) reserved: Vec<String>,
+    /// What is never told.
+    secrets: Arc<Secrets>,
 }
 
 /// An open regular file and what `fstat` said of it.
@@ -127,6 +140,18 @@ impl Permission {
             .iter()
             .map(|pattern| running::Allowed::parse(pattern).map_err(Denied::Forbidden))
             .collect::<Result<_, _>>()?;
+        let signals = settings
+            .allow
+            .signal
+            .iter()
+            .map(|pattern| running::Allowed::of_process(pattern).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
+        let reaches = settings
+            .allow
+            .reach
+            .iter()
+            .map(|entry| reaching::Allowed::parse(entry).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
         if let Some(path) = settings.allow.read.iter().find(|path| !is_plain(path)) {
             return Err(Denied::forbidden(format!(
                 "allow.read: `{path}` is no absolute path without `..`"
@@ -139,7 +164,10 @@ impl Permission {
             settings,
             parents: parents::Parents::default(),
             runs,
+            signals,
+            reaches,
             reserved: Vec::new(),
+            secrets: Arc::default(),
         })
     }
 
@@ -147,6 +175,17 @@ impl Permission {
     pub fn reserving(mut self, files: impl IntoIterator<Item = String>) -> Permission {
         self.reserved.extend(files);
         self
+    }
+
+    /// Never tells these.
+    pub fn hiding(mut self, secrets: Arc<Secrets>) -> Permission {
+        self.secrets = secrets;
+        self
+    }
+
+    /// What is never told.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The root, absolute and without symlinks.

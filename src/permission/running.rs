@@ -86,7 +86,7 @@ const INTERPRETERS: &[&str] = &[
     "zsh",
 ];
 
-/// One entry of `allow.run`.
+/// One entry of `allow.run` or `allow.signal`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Allowed {
     program: String,
@@ -102,21 +102,33 @@ enum Word {
 
 impl Allowed {
     pub(super) fn parse(pattern: &str) -> Result<Allowed, String> {
-        let wrong = |why: &str| format!("allow.run: `{pattern}` {why}");
+        let allowed = Allowed::read("allow.run", pattern)?;
+        if !is_plain(&allowed.program) {
+            return Err(format!(
+                "allow.run: `{pattern}` must start with an absolute path without `..`"
+            ));
+        }
+        Ok(allowed)
+    }
+
+    /// The command line of a running process, whose first word is what it says itself.
+    pub(super) fn of_process(pattern: &str) -> Result<Allowed, String> {
+        Allowed::read("allow.signal", pattern)
+    }
+
+    fn read(key: &str, pattern: &str) -> Result<Allowed, String> {
+        let wrong = |why: &str| format!("{key}: `{pattern}` {why}");
         let mut words = words_of(pattern).map_err(wrong)?.into_iter();
         let Some(Word::Exactly(program)) = words.next() else {
             return Err(wrong("names no program"));
         };
-        if !is_plain(&program) {
-            return Err(wrong("must start with an absolute path without `..`"));
-        }
         Ok(Allowed {
             program,
             words: words.collect(),
         })
     }
 
-    fn matches(&self, argv: &[String]) -> bool {
+    pub(super) fn matches(&self, argv: &[String]) -> bool {
         let Some((program, arguments)) = argv.split_first() else {
             return false;
         };

@@ -10,7 +10,7 @@ use crate::model::span::Span;
 pub struct Settings {
     /// Address of the page and the API.
     pub listen: String,
-    /// Names that `env("…")` may read.
+    /// Names that `env("…")` may read. Their values, from six bytes on, are never shown or recorded.
     pub env: Vec<String>,
     pub allow: Allow,
     pub keep: Keep,
@@ -32,7 +32,11 @@ impl Default for Settings {
 pub struct Allow {
     /// `/absolute/program ARG …`; `*` stands for one argument.
     pub run: Vec<String>,
-    /// `host:port` besides loopback.
+    /// Command lines of processes that may be signalled, as in `run`: `/absolute/program ARG …`; `*` stands for one word.
+    pub signal: Vec<String>,
+    /// Hosts besides loopback: `name:port`, `*.example.net:443`, `10.0.0.0/8:*`, `[2001:db8::1]:443`; `*` is any port.
+    /// The address a name leads to is judged too: link-local ones, where clouds keep credentials, need an entry of their
+    /// own.
     pub reach: Vec<String>,
     /// Absolute paths that probes may read besides the root; a directory allows everything below it.
     pub read: Vec<String>,

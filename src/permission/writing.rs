@@ -11,6 +11,9 @@ use cap_std::fs::{Dir, MetadataExt};
 
 use super::{Denied, OWN, Permission, Slot, WRITABLE, reading::kind_of};
 
+/// Bytes of a path. Through handles a longer one could be made, which no other program could open by its path.
+const LONGEST: usize = 4000;
+
 impl Permission {
     /// Checks that a step may write this file and opens its parent (which must exist unless `make_parents`).
     pub fn writable(&self, path: &str, make_parents: bool) -> Result<Slot, Denied> {
@@ -121,6 +124,12 @@ fn names_of(path: &str) -> Result<Vec<&str>, Denied> {
     let refused = |why: &str| Err(Denied::forbidden(format!("{path:?} {why}")));
     if path.is_empty() || path.contains('\0') {
         return refused("is no path");
+    }
+    if path.len() > LONGEST {
+        let start: String = path.chars().take(40).collect();
+        return Err(Denied::forbidden(format!(
+            "{start:?}… is longer than a path may be ({LONGEST} bytes)"
+        )));
     }
     if path.ends_with('/') || path.ends_with("/.") {
         return refused("names a directory, not a file");

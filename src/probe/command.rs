@@ -2,6 +2,10 @@
 //!
 //! Only programs that `homeostat.yaml` allows; the child has a clean environment, no input and the root as working
 //! directory, and leaves nothing behind (see [`crate::child`]).
+//!
+//! With `parse: plugin` it is a monitoring plugin (see [`super::plugin`]): exit 0, 1 and 2 are its state. One that says
+//! UNKNOWN, or ends in any other way, has not looked, so the probe has failed and the status is `on_error`. Were it a
+//! fact like the others, a rule that asks for "critical" and "warning" would be healthy by accident.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +17,7 @@ use serde_json::Value;
 use super::{
     Eyes, Kind, Probe, ProbeError, Workshop,
     path::{Filled, not_allowed},
-    strict_json,
+    plugin, strict_json,
 };
 use crate::{
     child::{Errand, Finished, run},
@@ -45,6 +49,29 @@ pub static KIND: Kind = Kind {
             "with `parse: json` why it is no JSON",
         ),
         ("duration_ms", "milliseconds", "how long it took"),
+        (
+            "state",
+            "text",
+            "only with `parse: plugin`, like all that follow: \"ok\", \"warning\" or \"critical\", by its exit code 0, 1 or 2. \
+             Any other end is an error of the probe: a plugin that does not know must not pass for one that says OK",
+        ),
+        ("text", "text", "its first line, without performance data"),
+        (
+            "long_text",
+            "text",
+            "its other lines, without performance data",
+        ),
+        (
+            "perf",
+            "map",
+            "its performance data: of each label `value` (() if it could not tell), `unit` as written (`s ms us % B KB MB GB TB c` \
+             or none), `warn` and `crit` (`from`, `to`, `inside`, where an end that is () is open), `min`, `max`",
+        ),
+        (
+            "perf_skipped",
+            "number",
+            "items and thresholds of it that are not as the Monitoring Plugins Guidelines want them",
+        ),
     ],
     schema: Rule::json_schema,
     build,
@@ -62,10 +89,10 @@ struct Rule {
     argv: Vec<Text>,
     /// After this it is killed, and the probe has failed. By default 10s; the time limit of the check holds as well.
     timeout: Option<Span>,
-    /// What is made of its output.
+    /// What is made of its output: nothing, one JSON value, or what a monitoring plugin says.
     #[serde(default)]
     parse: Parse,
-    /// Kept of each output; with `parse: json` more is an error of the probe. By default 1 MiB.
+    /// Kept of each output; with `parse: json` or `plugin` more is an error of the probe. By default 1 MiB.
     max_output: Option<Size>,
 }
 
@@ -93,16 +120,6 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
             .map_or(&node.place, |value| &value.place)
             .clone()
     };
-    if rule.parse == Parse::Plugin {
-        let wrong = Mistake::new(
-            "not-yet",
-            "`parse: plugin` is not there yet",
-            place_of("parse"),
-        );
-        workshop
-            .mistakes
-            .push(wrong.help("use `parse: text` and judge `exit` and `stdout`"));
-    }
     if rule.argv.is_empty() || rule.argv.len() > MOST_ARGUMENTS {
         let wrong = format!(
             "`argv` has the program and up to {} arguments",
@@ -150,14 +167,60 @@ impl Probe for CommandProbe {
     }
 
     fn shape(&self) -> Facts {
-        Facts::new()
+        let facts = Facts::new()
             .with("exit", 0)
             .with("stdout", "active\n")
-            .with("stderr", "")
-            .with("json", Value::Null)
-            .with("parse_error", Value::Null)
-            .with("duration_ms", 12.5)
+            .with("stderr", "");
+        match self.parse {
+            Parse::Plugin => with_plugin(
+                facts,
+                "ok",
+                &plugin::Said {
+                    text: "LOAD OK".to_owned(),
+                    ..plugin::Said::default()
+                },
+            ),
+            _ => facts
+                .with("json", Value::Null)
+                .with("parse_error", Value::Null),
+        }
+        .with("duration_ms", 12.5)
     }
+}
+
+fn with_plugin(facts: Facts, state: &str, said: &plugin::Said) -> Facts {
+    facts
+        .with("state", state)
+        .with("text", said.text.as_str())
+        .with("long_text", said.long_text.as_str())
+        .with("perf", said.perf())
+        .with("perf_skipped", said.skipped)
+}
+
+/// What a plugin says by its exit code, or why it says nothing.
+fn state(
+    program: &str,
+    finished: &Finished,
+    said: &plugin::Said,
+) -> Result<&'static str, ProbeError> {
+    let why = match finished.exit {
+        Some(0) => return Ok("ok"),
+        Some(1) => return Ok("warning"),
+        Some(2) => return Ok("critical"),
+        Some(3) => "says it does not know".to_owned(),
+        Some(code) => format!("ended with exit {code}, which no plugin should"),
+        None => "was ended by a signal".to_owned(),
+    };
+    let complaint = finished.stderr.lines().next().unwrap_or_default();
+    let text = if said.text.is_empty() {
+        complaint
+    } else {
+        &said.text
+    };
+    Err(ProbeError(match text.trim() {
+        "" => format!("{program} {why}"),
+        text => format!("{program} {why}: {text}"),
+    }))
 }
 
 impl CommandProbe {
@@ -189,26 +252,30 @@ impl CommandProbe {
     }
 
     fn facts(&self, program: &str, finished: Finished) -> Result<Facts, ProbeError> {
-        let (mut json, mut parse_error) = (Value::Null, None);
-        if self.parse == Parse::Json {
-            if finished.cut {
-                let limit = Size(self.max_output as u64);
-                return Err(ProbeError(format!(
-                    "{program} printed more than {limit} (`max_output`)"
-                )));
-            }
-            match strict_json::parse(finished.stdout.as_bytes()) {
-                Ok(value) => json = value,
-                Err(error) => parse_error = Some(error),
-            }
+        if self.parse != Parse::Text && finished.cut {
+            let limit = Size(self.max_output as u64);
+            return Err(ProbeError(format!(
+                "{program} printed more than {limit} (`max_output`)"
+            )));
         }
-        Ok(Facts::new()
+        let facts = Facts::new()
             .with("exit", finished.exit)
-            .with("stdout", finished.stdout)
-            .with("stderr", finished.stderr)
-            .with("json", json)
-            .with("parse_error", parse_error)
-            .with("duration_ms", finished.duration.as_secs_f64() * 1000.0))
+            .with("stdout", finished.stdout.as_str())
+            .with("stderr", finished.stderr.as_str());
+        let facts = match self.parse {
+            Parse::Plugin => {
+                let said = plugin::parse(&finished.stdout);
+                with_plugin(facts, state(program, &finished, &said)?, &said)
+            }
+            Parse::Json => match strict_json::parse(finished.stdout.as_bytes()) {
+                Ok(value) => facts.with("json", value).with("parse_error", Value::Null),
+                Err(error) => facts.with("json", Value::Null).with("parse_error", error),
+            },
+            Parse::Text => facts
+                .with("json", Value::Null)
+                .with("parse_error", Value::Null),
+        };
+        Ok(facts.with("duration_ms", finished.duration.as_secs_f64() * 1000.0))
     }
 }
 
@@ -271,6 +338,52 @@ mod tests {
         assert!(broken["parse_error"].is_string());
     }
 
+    fn plugin(script: &str) -> Result<Value, String> {
+        let pattern = format!("/bin/sh -c '{script}'");
+        let bench = Bench::new().allowing_to_run(&[&pattern]);
+        bench.look(
+            &KIND,
+            json!({"argv": ["/bin/sh", "-c", script], "parse": "plugin"}),
+        )
+    }
+
+    #[test]
+    fn hears_a_plugin() {
+        for (exit, state) in [(0, "ok"), (1, "warning"), (2, "critical")] {
+            let script = format!("echo \"LOAD up | a=1.5s;2;3;0 junk\"; echo more; exit {exit}");
+            let seen = plugin(&script).expect("seen");
+            assert_eq!(
+                (&seen["exit"], &seen["state"]),
+                (&json!(exit), &json!(state))
+            );
+            assert_eq!(
+                (&seen["text"], &seen["long_text"], &seen["perf_skipped"]),
+                (&json!("LOAD up"), &json!("more"), &json!(1))
+            );
+            assert_eq!(seen["perf"]["a"]["value"], json!(1.5));
+            assert_eq!(seen["perf"]["a"]["crit"]["to"], json!(3));
+            assert_eq!(seen.get("json"), None, "a plugin says no JSON");
+        }
+    }
+
+    #[test]
+    fn a_plugin_that_does_not_know_has_not_looked() {
+        for (script, error) in [
+            (
+                "echo gone fishing; exit 3",
+                "says it does not know: gone fishing",
+            ),
+            (
+                "echo oops >&2; exit 127",
+                "ended with exit 127, which no plugin should: oops",
+            ),
+            ("exit 4", "ended with exit 4, which no plugin should"),
+            ("echo OK; kill -9 $$", "was ended by a signal: OK"),
+        ] {
+            assert_eq!(plugin(script), Err(format!("/bin/sh {error}")));
+        }
+    }
+
     #[test]
     fn a_signal_leaves_no_exit_code() {
         let rule = json!({"argv": ["/bin/sh", "-c", "kill -9 $$"]});
@@ -317,10 +430,6 @@ mod tests {
             (json!({}), &["missing-key"][..]),
             (json!({"argv": []}), &["bad-value"]),
             (json!({"argv": "/bin/false"}), &["wrong-type"]),
-            (
-                json!({"argv": ["/bin/false"], "parse": "plugin"}),
-                &["not-yet"],
-            ),
             (
                 json!({"argv": ["/bin/false"], "parse": "xml"}),
                 &["bad-value"],

@@ -222,10 +222,7 @@ impl Probe for FileProbe {
 impl Look for FileProbe {
     fn look(&self, eyes: &Eyes) -> Result<Facts, ProbeError> {
         match &self.0 {
-            Files::One(path) => {
-                let stat = eyes.permission.stat(&path.at(eyes)?)?;
-                Ok(one(stat, eyes))
-            }
+            Files::One(path) => info(&path.at(eyes)?, eyes),
             Files::Many(paths) => {
                 let seen: Result<Vec<_>, ProbeError> = paths
                     .iter()
@@ -242,17 +239,31 @@ impl Look for FileProbe {
                     Glob::Plain(pattern) => eyes.permission.find(pattern, MOST_FILES)?,
                     Glob::Template(text) => eyes.permission.glob(&text.at(eyes)?, MOST_FILES)?,
                 };
-                let mut seen = Vec::with_capacity(found.len());
-                for path in found {
-                    // one that vanished since it was found is not there
-                    if let Some(stat) = eyes.permission.stat(&path)? {
-                        seen.push((Cow::Owned(path), Some(stat)));
-                    }
-                }
-                Ok(many(seen, eyes))
+                matching(found, eyes)
             }
         }
     }
+}
+
+/// What is known of the file at a path.
+pub(super) fn info(path: &str, eyes: &Eyes) -> Result<Facts, ProbeError> {
+    Ok(one(eyes.permission.stat(path)?, eyes))
+}
+
+/// What is known of the files that match a pattern.
+pub(super) fn found(pattern: &str, eyes: &Eyes) -> Result<Facts, ProbeError> {
+    matching(eyes.permission.glob(pattern, MOST_FILES)?, eyes)
+}
+
+fn matching(found: Vec<String>, eyes: &Eyes) -> Result<Facts, ProbeError> {
+    let mut seen = Vec::with_capacity(found.len());
+    for path in found {
+        // one that vanished since it was found is not there
+        if let Some(stat) = eyes.permission.stat(&path)? {
+            seen.push((Cow::Owned(path), Some(stat)));
+        }
+    }
+    Ok(many(seen, eyes))
 }
 
 fn one(stat: Option<Stat>, eyes: &Eyes) -> Facts {

@@ -49,7 +49,7 @@ pub static KIND: Kind = Kind {
     build,
 };
 
-const MAX_SIZE: Size = Size(16 << 20);
+pub(super) const MAX_SIZE: Size = Size(16 << 20);
 /// How often a file is read that changes while it is read.
 const TRIES: usize = 3;
 
@@ -102,19 +102,23 @@ impl Probe for JsonProbe {
 
 impl Look for JsonProbe {
     fn look(&self, eyes: &Eyes) -> Result<Facts, ProbeError> {
-        let path = self.file.at(eyes)?;
-        let mut tries = 1;
-        loop {
-            let Some(mut opened) = eyes.permission.read(&path)? else {
-                return Ok(facts(None, Err(None), eyes));
-            };
-            let read = strict_json::parse(&whole(&path, &mut opened, self.max_size)?);
-            if read.is_err() && tries < TRIES && eyes.permission.stat(&path)? != Some(opened.stat) {
-                tries += 1;
-                continue;
-            }
-            return Ok(facts(Some(opened.stat), read.map_err(Some), eyes));
+        document(&self.file.at(eyes)?, self.max_size, eyes)
+    }
+}
+
+/// What is known of the JSON file at a path.
+pub(super) fn document(path: &str, max_size: Size, eyes: &Eyes) -> Result<Facts, ProbeError> {
+    let mut tries = 1;
+    loop {
+        let Some(mut opened) = eyes.permission.read(path)? else {
+            return Ok(facts(None, Err(None), eyes));
+        };
+        let read = strict_json::parse(&whole(path, &mut opened, max_size)?);
+        if read.is_err() && tries < TRIES && eyes.permission.stat(path)? != Some(opened.stat) {
+            tries += 1;
+            continue;
         }
+        return Ok(facts(Some(opened.stat), read.map_err(Some), eyes));
     }
 }
 

@@ -114,18 +114,14 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
         return None;
     }
     let file = file?;
-    let time = match rule.time {
-        Some(key) => Arc::new([key]) as Arc<[String]>,
-        None => TIME.map(str::to_owned).into(),
-    };
-    let key = Key {
-        path: file.plain().unwrap_or_default().to_owned(),
-        filter: rule.filter.as_ref().map(|text| text.as_str().into()),
-        since: rule.since.map(|Span(since)| since),
+    let wanted = Wanted {
+        since: rule.since,
+        time: rule.time,
         last: rule.last,
-        time,
-        max_scan: rule.max_scan.unwrap_or(MAX_SCAN).0,
     };
+    let path = file.plain().unwrap_or_default();
+    let max_scan = rule.max_scan.unwrap_or(MAX_SCAN);
+    let key = key(path, rule.filter.as_ref(), wanted, max_scan);
     Some(Arc::new(JsonlProbe {
         judged_by_time: key.filter.as_deref().is_some_and(asks_for_time),
         file,
@@ -190,6 +186,45 @@ impl Look for JsonlProbe {
                 Ok(seen) => return Ok(facts(&seen, &opened, eyes)),
             }
         }
+    }
+}
+
+/// The window of a log that a script asks for.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub since: Option<Span>,
+    pub time: Option<String>,
+    pub last: Option<usize>,
+}
+
+impl Wanted {
+    /// What is known of the end of the log at a path. Read afresh: the next look may ask for another.
+    pub(super) fn look(self, path: &str, eyes: &Eyes) -> Result<Facts, ProbeError> {
+        if let Some(last) = self.last.filter(|last| !(1..=MOST_LAST).contains(last)) {
+            return Err(ProbeError(format!("`last: {last}`: from 1 to {MOST_LAST}")));
+        }
+        let file = Filled::Plain(path.to_owned());
+        JsonlProbe {
+            file,
+            filter: None,
+            key: key(path, None, self, MAX_SCAN),
+            judged_by_time: true,
+        }
+        .look(eyes)
+    }
+}
+
+fn key(path: &str, filter: Option<&Text>, wanted: Wanted, max_scan: Size) -> Key {
+    Key {
+        path: path.to_owned(),
+        filter: filter.map(|text| text.as_str().into()),
+        since: wanted.since.map(|Span(since)| since),
+        last: wanted.last,
+        time: match wanted.time {
+            Some(key) => Arc::new([key]) as Arc<[String]>,
+            None => TIME.map(str::to_owned).into(),
+        },
+        max_scan: max_scan.0,
     }
 }
 

@@ -5,27 +5,52 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`] | the kinds |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
+//! | [`process`], [`host`] | those that look at the machine |
+//! | [`heartbeat`] | the one that waits to be told |
+//! | [`dns`], [`http`], [`tcp`], [`tls`] | those that look over the network |
+//! | [`plugin`] | what a monitoring plugin says |
+//! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
+//! | [`pattern`] | a regular expression of a rule |
+//! | [`apart`] | a look that may block, on a thread of its own |
+//! | [`usage`] | how much processor time was used since the look before |
+//! | [`remote`] | what the kinds share that look over the network |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
 //! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
 //! | [`window`] | the end of a JSON-lines log, kept up to date |
 //! | [`tails`] | the windows of a running engine |
 
+mod apart;
 mod backward;
 pub mod command;
+#[cfg(test)]
+mod confinement;
+pub mod dns;
 pub mod file;
+pub mod heartbeat;
+pub mod host;
+pub mod http;
 pub mod json;
 pub mod jsonl;
 mod path;
+mod pattern;
+pub mod plugin;
+pub mod process;
+pub mod processes;
+mod remote;
+pub mod script;
 mod search;
 pub mod status;
 mod strict_json;
 mod tails;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod tls;
+mod usage;
 mod window;
 
 use std::{sync::Arc, time::Duration};
@@ -35,7 +60,7 @@ use futures::future::BoxFuture;
 use crate::{
     model::{Name, facts::Facts, node::Node, status::Status, text::Mistake},
     permission::Permission,
-    script::{Engine, Ground, Known},
+    script::{Engine, Ground, Known, Scripts},
 };
 
 /// Why a probe could not look.
@@ -56,9 +81,13 @@ pub struct Eyes {
     pub limit: Duration,
 }
 
-/// What the `status` probe asks: how other checks stand.
+/// What the `status` and `heartbeat` probes ask: how other checks stand, and what was heard.
 pub trait Board: Send + Sync {
     fn status(&self, check: &str) -> Option<(Status, String)>;
+
+    fn heartbeat(&self, _name: &str) -> Option<Heartbeat> {
+        None
+    }
 }
 
 /// A board without checks.
@@ -70,6 +99,7 @@ impl Board for NoBoard {
     }
 }
 
+pub use heartbeat::Heartbeat;
 pub use tails::Tails;
 
 pub trait Probe: Send + Sync {
@@ -86,6 +116,11 @@ pub trait Probe: Send + Sync {
 
     /// Files below the root it reads, where that can be told beforehand.
     fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Heartbeats it waits for.
+    fn heartbeats(&self) -> Vec<Name> {
         Vec::new()
     }
 
@@ -106,6 +141,8 @@ pub struct Workshop<'a> {
     /// What templates may use: `vars`, `env(…)`, `now`.
     pub known: &'a Known,
     pub permission: &'a Permission,
+    /// The scripts that stand beside the rules.
+    pub scripts: &'a Scripts,
     pub mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -131,6 +168,14 @@ pub static KINDS: &[&Kind] = &[
     &text::KIND,
     &command::KIND,
     &status::KIND,
+    &heartbeat::KIND,
+    &process::KIND,
+    &host::KIND,
+    &script::KIND,
+    &dns::KIND,
+    &http::KIND,
+    &tcp::KIND,
+    &tls::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
@@ -144,14 +189,16 @@ mod tests {
     #[test]
     fn every_example_builds_and_every_fact_is_documented() {
         let bench = Bench::new().allowing_to_run(&["/usr/bin/systemctl is-active trading-bot"]);
+        let bench = bench.with_script("lag", "#{ lag_s: args.limit, worst: `x` }");
         for kind in KINDS {
             let example: serde_json::Value =
                 serde_yaml::from_str(kind.example).expect("an example is YAML");
             let rule = example["probe"][kind.name].clone();
             let probe = bench.build(kind, rule).expect(kind.name);
             let documented: Vec<&str> = kind.facts.iter().map(|(name, _, _)| *name).collect();
+            let any = documented == ["NAME"]; // those that a script names
             for name in probe.shape().names() {
-                assert!(documented.contains(&name), "{}: {name}", kind.name);
+                assert!(any || documented.contains(&name), "{}: {name}", kind.name);
             }
             let schema = (kind.schema)(&mut schemars::SchemaGenerator::default());
             assert_eq!(

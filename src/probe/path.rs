@@ -61,6 +61,19 @@ impl Filled {
     }
 }
 
+impl Filled {
+    /// As [`Filled::at`], but `None` if a `${…}` gives `()`.
+    pub(super) fn given(&self, eyes: &Eyes) -> Result<Option<Cow<'_, str>>, ProbeError> {
+        match self {
+            Filled::Plain(text) => Ok(Some(Cow::Borrowed(text))),
+            Filled::Template(template) => template
+                .given(&eyes.engine, &Scope::new(&eyes.ground))
+                .map(|given| given.map(Cow::Owned))
+                .map_err(|fault| ProbeError(format!("{}: {fault}", template.text()))),
+        }
+    }
+}
+
 pub(super) fn not_allowed(denied: &Denied, text: &Text) -> Mistake {
     Mistake::new("not-allowed", denied.told(), text.place())
 }

@@ -110,8 +110,7 @@ impl StatusProbe {
         let mut bad: Vec<Value> = Vec::new();
         let mut worst = Status::Ok;
         for name in &self.0 {
-            let (status, message) =
-                board(name).unwrap_or_else(|| (Status::Unknown, "not looked at yet".to_owned()));
+            let (status, message) = or_unknown(board(name));
             worst = Status::worst([worst, status]);
             if status.is_bad() {
                 bad.push(name.to_string().into());
@@ -126,6 +125,11 @@ impl StatusProbe {
             .with("worst", worst.word())
             .with("bad", bad)
     }
+}
+
+/// A check that was not looked at yet is of unknown status.
+pub(super) fn or_unknown(answer: Option<(Status, String)>) -> (Status, String) {
+    answer.unwrap_or_else(|| (Status::Unknown, "not looked at yet".to_owned()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The windows over logs that a running engine keeps, so that a look reads only what was appended.
+//! The windows over logs that a running engine keeps, so that a look reads only what was appended; and what else looks
+//! leave for the next.
 //!
 //! Bounded: at most [`MOST_WINDOWS`], holding records of at most [`MOST_BYTES`] of log; the one used longest ago goes
 //! first. A window that another look holds (perhaps stuck on a dead disk) is not waited for.
@@ -19,6 +20,8 @@ const MOST_BYTES: u64 = 64 << 20;
 #[derive(Default)]
 pub struct Tails {
     shelf: Mutex<Shelf>,
+    /// How much processor time had been used at the looks before.
+    pub(super) usages: super::usage::Usages,
 }
 
 /// Which window: everything that decides what a line is taken for, except `vars` and `env` (see [`Place::ground`]).

@@ -1,6 +1,7 @@
 //! For the tests of the kinds: a root with files of known age, a probe out of JSON, its facts as JSON.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::Arc,
@@ -13,7 +14,7 @@ use super::{Board, Eyes, Kind, NoBoard, Probe, Tails, Workshop};
 use crate::{
     model::{moment::Moment, node::Node, text::Mistake},
     permission::{Permission, Settings, settings::Allow},
-    script::{Engine, Ground, Known},
+    script::{Engine, Env, Ground, Known, Scripts},
 };
 
 /// The instant of all looks: 2026-01-06T16:30:00Z.
@@ -22,7 +23,9 @@ pub(super) const NOW: Moment = Moment(1_767_717_000_000);
 pub(super) struct Bench {
     root: tempfile::TempDir,
     settings: Settings,
+    scripts: Scripts,
     vars: Value,
+    env: BTreeMap<String, Option<String>>,
     pub(super) board: Arc<dyn Board>,
     pub(super) tails: Arc<Tails>,
     pub(super) now: Moment,
@@ -37,7 +40,9 @@ impl Bench {
         Bench {
             root,
             settings: Settings::default(),
+            scripts: Scripts::default(),
             vars: json!({"name": "x", "list": ["a b", "c"]}),
+            env: [("HOST".to_owned(), None)].into(),
             board: Arc::new(NoBoard),
             tails: Arc::default(),
             now: NOW,
@@ -50,8 +55,32 @@ impl Bench {
                 .iter()
                 .map(|pattern| (*pattern).to_owned())
                 .collect(),
-            ..Allow::default()
+            ..self.settings.allow
         };
+        self
+    }
+
+    /// A script that rules name `rules/scripts/NAME.rhai`.
+    pub(super) fn with_script(mut self, name: &str, text: &str) -> Bench {
+        let file = format!("rules/scripts/{name}.rhai");
+        self.scripts
+            .add(format!("scripts/{name}.rhai"), file.into(), Some(text));
+        self
+    }
+
+    pub(super) fn with_vars(mut self, vars: Value) -> Bench {
+        self.vars = vars;
+        self
+    }
+
+    pub(super) fn allowing_to_reach(mut self, entries: &[&str]) -> Bench {
+        self.settings.allow.reach = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        self
+    }
+
+    /// Sets a variable that `env("…")` may read.
+    pub(super) fn with_env(mut self, name: &str, value: &str) -> Bench {
+        self.env.insert(name.to_owned(), Some(value.to_owned()));
         self
     }
 
@@ -79,7 +108,9 @@ impl Bench {
             ground: Ground {
                 now: self.now,
                 vars: Arc::new(self.vars.as_object().cloned().unwrap_or_default()),
-                ..Ground::default()
+                env: Arc::new(Env {
+                    listed: self.env.clone(),
+                }),
             },
             tails: Arc::clone(&self.tails),
             board: Arc::clone(&self.board),
@@ -96,6 +127,7 @@ impl Bench {
                 engine: &Engine::new(),
                 known: &known,
                 permission: &self.permission(),
+                scripts: &self.scripts,
                 mistakes: &mut mistakes,
             },
         );

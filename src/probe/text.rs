@@ -15,6 +15,7 @@ use super::{
     Eyes, Kind, Look, Probe, ProbeError, Workshop,
     backward::{Backward, ReadError},
     path::{Filled, whole},
+    pattern::Pattern,
 };
 use crate::{
     model::{
@@ -71,11 +72,6 @@ struct TextProbe {
     max_size: Size,
 }
 
-enum Pattern {
-    Plain(Regex),
-    Template(Filled),
-}
-
 fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
     let rule: Rule = decode(node, workshop.mistakes)?;
     let before = workshop.mistakes.len();
@@ -120,46 +116,9 @@ fn patterns(node: &Node, workshop: &mut Workshop<'_>) -> Vec<(String, Pattern)> 
                     .push(Mistake::new("wrong-type", wrong, value.place.clone()));
                 return None;
             };
-            Some((name.key().to_owned(), pattern(&text, workshop)?))
+            Some((name.key().to_owned(), Pattern::build(&text, workshop)?))
         })
         .collect()
-}
-
-fn pattern(text: &Text, workshop: &mut Workshop<'_>) -> Option<Pattern> {
-    let filled = Filled::build(text, workshop)?;
-    let Some(plain) = filled.plain() else {
-        return Some(Pattern::Template(filled));
-    };
-    match Regex::new(plain) {
-        Ok(regex) => Some(Pattern::Plain(regex)),
-        Err(error) => {
-            let (what, at) = explained(&error);
-            let place = text.place_of(at);
-            workshop
-                .mistakes
-                .push(Mistake::new("bad-pattern", what, place));
-            None
-        }
-    }
-}
-
-/// What is wrong with a regular expression, and at which of its characters (if it stands on one line). The crate tells
-/// the place only in its drawing, where a caret stands below the pattern, both four columns in.
-fn explained(error: &regex::Error) -> (String, usize) {
-    let drawn = error.to_string();
-    let what = drawn
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("error: "));
-    let caret = drawn
-        .lines()
-        .find(|line| line.trim_start().starts_with('^'));
-    let column = caret.and_then(|line| line.find('^')?.checked_sub(4));
-    let what = what.map_or_else(|| drawn.replace('\n', " "), str::to_owned);
-    (
-        format!("no regular expression: {what}"),
-        column.unwrap_or(0),
-    )
 }
 
 impl Probe for TextProbe {
@@ -192,14 +151,7 @@ impl Look for TextProbe {
             None => whole(&path, &mut opened, self.max_size)?,
         };
         let text = String::from_utf8_lossy(&bytes);
-        self.facts(true, |pattern| match pattern {
-            Pattern::Plain(regex) => Ok(matches(regex, &text)),
-            Pattern::Template(filled) => {
-                let regex = Regex::new(&filled.at(eyes)?);
-                let regex = regex.map_err(|error| ProbeError(explained(&error).0))?;
-                Ok(matches(&regex, &text))
-            }
-        })
+        self.facts(true, |pattern| Ok(matches(&*pattern.at(eyes)?, &text)))
     }
 }
 
@@ -279,7 +231,6 @@ mod tests {
     use serde_json::json;
 
     use super::{super::testing::Bench, *};
-    use crate::model::text::Place;
 
     #[test]
     fn counts_and_captures() {
@@ -374,15 +325,5 @@ mod tests {
         ] {
             assert_eq!(bench.codes(&KIND, rule.clone()), codes, "{rule}");
         }
-    }
-
-    #[test]
-    fn a_mistake_in_a_pattern_is_placed_at_its_character() {
-        let marks = (0..10).map(|column| (7, 20 + column)).collect();
-        let text = Text::placed("ab(cd", Place::default(), Some(marks));
-        let error = Regex::new(text.as_str()).expect_err("an open group");
-        let (what, at) = explained(&error);
-        assert_eq!(what, "no regular expression: unclosed group");
-        assert_eq!(text.place_of(at).column, 22);
     }
 }

@@ -1,5 +1,6 @@
 //! What to wish for: from a rung of a ladder to steps with all their templates filled in. Pure: nothing is looked at
-//! and nothing is done here; `hands` does both.
+//! and nothing is done here; `hands` does both. A script that gives steps is run here: it sees what it is given and
+//! nothing else, so that what it gives is planned, prepared, shown and held like every other step.
 
 use std::borrow::Cow;
 
@@ -7,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     model::step::Step,
-    script::{Engine, Expr, Fault, Scope, TemplateTree},
+    script::{Engine, Expr, Fault, Program, Scope, TemplateTree},
 };
 
-/// More targets than this and an `each` step is held.
+/// More targets than this and an `each` step is held, and so is a script that gives more steps.
 pub const MOST_TARGETS: usize = 20;
 
 /// A step of a ladder as compiled.
@@ -20,14 +21,26 @@ pub struct StepPlan {
     /// Repeats the step with `it` bound to each item of this list.
     pub each: Option<Expr>,
     pub args: TemplateTree,
+    /// A script that gives steps in the place of this one. It reads the `args` of the step's arguments.
+    pub script: Option<StepScript>,
+}
+
+/// A script that gives steps.
+#[derive(Clone, Debug)]
+pub struct StepScript {
+    pub program: Program,
+    /// Makes a step of a kind and what stands under it; says what is wrong with them.
+    pub step: fn(&str, Value) -> Result<Step, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
     #[error("{0}")]
     Fault(#[from] Fault),
-    #[error("`each` gave {0} targets, more than {MOST_TARGETS}")]
+    #[error("there are {0} targets, more than {MOST_TARGETS}")]
     TooMany(usize),
+    #[error("{0}")]
+    Script(String),
     #[error("`each` gave {0}, not a list")]
     NoList(&'static str),
     /// The arguments of a step as a whole came out of one `${…}`.
@@ -42,9 +55,25 @@ pub fn plan(
     scope: &mut Scope<'_>,
 ) -> Result<Vec<Step>, PlanError> {
     let mut steps = Vec::new();
+    let mut scripted = 0;
+    let mut add = |plan: &StepPlan, scope: &Scope<'_>| -> Result<(), PlanError> {
+        let step = plan.step(engine, scope)?;
+        match &plan.script {
+            None => steps.push(step),
+            Some(script) => {
+                let given = script.steps(step, engine, scope)?;
+                scripted += given.len();
+                if scripted > MOST_TARGETS {
+                    return Err(PlanError::TooMany(scripted));
+                }
+                steps.extend(given);
+            }
+        }
+        Ok(())
+    };
     for plan in rung {
         let Some(each) = &plan.each else {
-            steps.push(plan.step(engine, scope)?);
+            add(plan, scope)?;
             continue;
         };
         let targets = match each.value(engine, scope)? {
@@ -56,7 +85,7 @@ pub fn plan(
         }
         for target in targets {
             scope.bind("it", target);
-            steps.push(plan.step(engine, scope)?);
+            add(plan, scope)?;
         }
     }
     Ok(steps)
@@ -73,6 +102,58 @@ impl StepPlan {
             kind: Cow::Borrowed(self.kind),
             args,
         })
+    }
+}
+
+impl StepScript {
+    /// The steps that the script gives. All of them are looked through before any is done.
+    fn steps(
+        &self,
+        mut step: Step,
+        engine: &Engine,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Step>, PlanError> {
+        let file = self.program.text().place().file;
+        let wrong = |why: String| PlanError::Script(format!("{file}: {why}"));
+        let mut inner = Scope::new(scope.ground);
+        if let Some(args) = step.args.remove("args") {
+            inner.bind("args", args);
+        }
+        let given = match self.program.run(engine, &inner, None) {
+            Ok(Value::Array(given)) => given,
+            Ok(other) => {
+                return Err(wrong(format!(
+                    "the script gave {}, not a list of steps",
+                    kind(&other)
+                )));
+            }
+            Err(fault) => {
+                return Err(PlanError::Script(format!(
+                    "{}: {}",
+                    fault.place, fault.message
+                )));
+            }
+        };
+        if given.len() > MOST_TARGETS {
+            return Err(PlanError::TooMany(given.len()));
+        }
+        let steps = given.into_iter().enumerate().map(|(index, value)| {
+            let nth = |why: String| wrong(format!("step {}: {why}", index + 1));
+            let Value::Object(map) = value else {
+                return Err(nth(format!(
+                    "{}, not a map like `#{{ remove_file: #{{ file: path }} }}`",
+                    kind(&value)
+                )));
+            };
+            let count = map.len();
+            match map.into_iter().next() {
+                Some((name, body)) if count == 1 => (self.step)(&name, body).map_err(nth),
+                _ => Err(nth(format!(
+                    "a step is one kind, and this has {count} names"
+                ))),
+            }
+        });
+        steps.collect()
     }
 }
 
@@ -110,6 +191,7 @@ mod tests {
             kind: "remove_file",
             each,
             args: args.unwrap(),
+            script: None,
         };
         let facts = Facts::from_json(facts).unwrap();
         let ground = Ground::default();

@@ -22,9 +22,12 @@ pub struct Book {
     pub outline: Arc<Outline>,
     pub checks: BTreeMap<Name, Arc<Check>>,
     pub investigations: BTreeMap<Name, Arc<Investigation>>,
+    pub notifiers: BTreeMap<Name, Arc<Notifier>>,
     /// `vars:` of all files with `--set` applied.
     pub vars: Arc<Map<String, Value>>,
     pub tests: Vec<Arc<Test>>,
+    /// Where the name of each calendar stands.
+    pub calendars: BTreeMap<Name, Place>,
     /// (path relative to the rules directory, text) of every file the generation was made of, scripts and defaults included.
     pub sources: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Every file the book's checks write by themselves (`journal`, `publish`): no step may write them.
@@ -52,6 +55,19 @@ pub enum Probes {
     Many(Vec<(String, Arc<dyn Probe>)>),
 }
 
+impl Probes {
+    /// Heartbeats they wait for.
+    pub fn heartbeats(&self) -> Vec<Name> {
+        match self {
+            Probes::One(probe) => probe.heartbeats(),
+            Probes::Many(probes) => probes
+                .iter()
+                .flat_map(|(_, probe)| probe.heartbeats())
+                .collect(),
+        }
+    }
+}
+
 pub struct Remediation {
     pub ladder: Vec<Vec<StepPlan>>,
     pub until: Option<Expr>,
@@ -65,6 +81,15 @@ pub struct Investigation {
     pub cause: String,
     /// (check, the name under which the record knows it).
     pub checks: Vec<(Name, String)>,
+    pub journal: Option<String>,
+}
+
+/// Whom `escalate` may name.
+#[derive(Debug)]
+pub struct Notifier {
+    pub name: Name,
+    pub about: Option<String>,
+    /// The file to which every page is written as a line, relative to the root.
     pub journal: Option<String>,
 }
 

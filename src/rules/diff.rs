@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::model::{Name, outline::Outline};
+use crate::model::{
+    Name,
+    outline::{Outline, Trigger},
+};
 
 /// Names of checks and investigations, sorted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,13 +48,17 @@ impl Changes {
     }
 }
 
-/// Compares two generations by the fingerprints of their rules.
+/// Compares two generations by the fingerprints of their rules and the calendars these go by.
 pub fn diff(old: &Outline, new: &Outline) -> Diff {
+    let hours = |outline: &Outline, trigger: &Trigger| {
+        let named = [&trigger.during, &trigger.quiet].map(Option::as_ref);
+        named.map(|name| name.and_then(|name| outline.calendars.get(name).cloned()))
+    };
     let checks = Changes::of(&old.checks, &new.checks, |a, b| {
-        a.fingerprint == b.fingerprint
+        a.fingerprint == b.fingerprint && hours(old, &a.trigger) == hours(new, &b.trigger)
     });
     let investigations = Changes::of(&old.investigations, &new.investigations, |a, b| {
-        a.fingerprint == b.fingerprint
+        a.fingerprint == b.fingerprint && hours(old, &a.trigger) == hours(new, &b.trigger)
     });
     Diff {
         added: checks.added,

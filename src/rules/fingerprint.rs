@@ -1,15 +1,19 @@
 //! Hashes that say whether a rule was changed: over everything it says, the defaults it takes and the `vars` it reads,
-//! whatever the order of its keys and however it is laid out.
+//! whatever the order of its keys and however it is laid out. A script that it names is part of what it says.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::model::node::{Node, Tree};
+use crate::{
+    model::node::{Node, Tree},
+    script::Scripts,
+};
 
 /// Collects what a rule says.
 pub struct Fingerprint<'a> {
     hash: Sha256,
     vars: &'a Map<String, Value>,
+    scripts: Option<&'a Scripts>,
     reads: Reads,
 }
 
@@ -26,8 +30,15 @@ impl<'a> Fingerprint<'a> {
         Fingerprint {
             hash: Sha256::new(),
             vars,
+            scripts: None,
             reads: Reads::default(),
         }
+    }
+
+    /// Also takes in the scripts that are named.
+    pub fn knowing(mut self, scripts: &'a Scripts) -> Fingerprint<'a> {
+        self.scripts = Some(scripts);
+        self
     }
 
     /// Adds a part under a name.
@@ -57,6 +68,10 @@ impl<'a> Fingerprint<'a> {
                 self.hash.update("s");
                 self.text(text);
                 self.reads.note(text, self.vars);
+                if let Some(script) = self.scripts.and_then(|scripts| scripts.named(text)) {
+                    self.text(script);
+                    self.reads.note(script, self.vars);
+                }
             }
             Tree::Seq(items) => {
                 self.hash.update("[");

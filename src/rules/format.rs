@@ -27,11 +27,25 @@ pub struct RuleFile {
     pub defaults: Option<Part<DefaultsRule>>,
     /// Values that expressions read as `vars.NAME`; `--set NAME=VALUE` overrides them.
     pub vars: Option<Part<BTreeMap<String, Value>>>,
+    /// When something is open, by name: for `during` and `quiet` of triggers.
+    pub calendars: Option<Part<BTreeMap<String, CalendarRule>>>,
     pub checks: Option<Part<Vec<CheckRule>>>,
     /// Root-cause sessions: sets of checks run together.
     pub investigations: Option<Part<Vec<InvestigationRule>>>,
+    /// Who is told, by name: `escalate` of a remediation names them.
+    pub notifiers: Option<Part<BTreeMap<String, NotifierRule>>>,
     /// Tests of the rules, run by `homeostat test`.
     pub tests: Option<Part<Vec<TestForm>>>,
+}
+
+/// A channel by which people are told.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifierRule {
+    /// Who that is, in a sentence.
+    pub about: Option<String>,
+    /// The file to which every page is written as one line of JSON, below `data`, `state` or `logs`.
+    pub journal: Option<Text>,
 }
 
 /// What checks have in common.
@@ -39,6 +53,8 @@ pub struct RuleFile {
 #[serde(deny_unknown_fields)]
 pub struct DefaultsRule {
     pub trigger: Option<Part<TriggerRule>>,
+    /// The time zone of cron expressions and calendars that say none (UTC).
+    pub timezone: Option<Text>,
     /// The longest a look may take.
     pub timeout: Option<Span>,
     pub tags: Option<Vec<String>>,
@@ -59,6 +75,8 @@ pub struct DefaultRemediationRule {
     pub guard: Option<Part<GuardRule>>,
     pub rollback: Option<bool>,
     pub approve: Option<bool>,
+    pub approve_within: Option<Span>,
+    pub escalate: Option<Vec<Text>>,
 }
 
 /// One named thing to watch.
@@ -115,6 +133,47 @@ pub struct TriggerRule {
     pub events: Option<Part<Vec<EventRule>>>,
     /// Spread over the interval by a hash of the name (true).
     pub splay: Option<bool>,
+    /// Clock times, instead of `every`: minute, hour, day of month, month, day of week; six fields begin with seconds.
+    pub cron: Option<Text>,
+    /// Of the clock that `cron` means (UTC).
+    pub timezone: Option<Text>,
+    /// A calendar: outside it the check is not looked at.
+    pub during: Option<Text>,
+    /// A calendar: while it is open the check is looked at, but neither repaired nor told of.
+    pub quiet: Option<Text>,
+}
+
+/// When something is open: weekly sessions in a time zone, days that differ, one-off windows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CalendarRule {
+    pub about: Option<String>,
+    /// Of its clock times and dates (UTC).
+    pub timezone: Option<Text>,
+    /// Sessions by day of the week: `Mon-Fri: '09:30-16:00'`. One that ends before it begins runs past midnight.
+    pub weekly: Option<Part<BTreeMap<String, SessionsForm>>>,
+    /// Dates on which no session begins.
+    pub holidays: Option<Part<Vec<String>>>,
+    /// Dates with other sessions than their day of the week.
+    pub half_days: Option<Part<BTreeMap<String, SessionsForm>>>,
+    /// Open besides.
+    pub windows: Option<Part<Vec<WindowRule>>>,
+    /// Closed, whatever else is said.
+    pub except: Option<Part<Vec<WindowRule>>>,
+    /// The first date its data knows of.
+    pub since: Option<Text>,
+    /// The last date its data knows of: later a check that goes by it is UNKNOWN.
+    pub until: Option<Text>,
+}
+
+/// A one-off stretch of time. A clock time without a zone is one of the calendar's; a date means the whole day.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowRule {
+    #[schemars(required)]
+    pub from: Option<Text>,
+    #[schemars(required)]
+    pub to: Option<Text>,
 }
 
 /// One of: a look of another check with one of these statuses, a changed file, a named event.
@@ -198,7 +257,12 @@ pub struct RemediationRule {
     pub guard: Option<Part<GuardRule>>,
     /// Undo what can be undone when verification fails (false).
     pub rollback: Option<bool>,
+    /// A person must approve every rung first: `homeostat approve` (false).
     pub approve: Option<bool>,
+    /// What nobody approves in time has expired (1h).
+    pub approve_within: Option<Span>,
+    /// Notifiers to page when the ladder is exhausted, the breaker opens or a guard holds a critical check.
+    pub escalate: Option<Vec<Text>>,
 }
 
 /// Looking again after a rung: only that proves a repair.
@@ -303,6 +367,14 @@ pub enum RungForm {
 pub enum MemberForm {
     Name(String),
     Renamed(MemberRule),
+}
+
+/// One session, or several of a day.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum SessionsForm {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// A probe: one key, its kind. The schema is made of the table of kinds.

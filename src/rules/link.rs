@@ -2,7 +2,7 @@
 //! write.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -34,9 +34,12 @@ pub fn check(
     };
     let known = linker.names(units);
     linker.references(units, &known);
+    linker.notifiers(units);
+    linker.calendars(units, &known);
     linker.cycles(units);
     linker.files(units, sources);
     linker.never_looked_at(units);
+    linker.unheard(units);
     linker.complaints
 }
 
@@ -103,6 +106,77 @@ impl Linker<'_> {
                 }
             };
             self.say(Severity::Error, mistake, reference.rule.as_deref());
+        }
+    }
+
+    fn notifiers(&mut self, units: &[Arc<Unit>]) {
+        let mut known: BTreeMap<&str, &Text> = BTreeMap::new();
+        for (name, _) in units.iter().flat_map(|unit| &unit.notifiers) {
+            if let Some(first) = known.insert(name.as_str(), name) {
+                let mistake = Mistake::new(
+                    "duplicate-name",
+                    format!("`{name}` is the name of another notifier"),
+                    name.place(),
+                )
+                .help(format!("the first one stands at {}", first.place()));
+                self.say(Severity::Error, mistake, None);
+            }
+        }
+        // A file that could not be read may hold the one that is named.
+        if units
+            .iter()
+            .any(|unit| unit.names.iter().any(|name| name.guessed))
+        {
+            return;
+        }
+        for (to, rule) in units.iter().flat_map(|unit| &unit.escalations) {
+            if known.contains_key(to.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unknown-notifier",
+                format!("there is no notifier `{to}`"),
+                to.place(),
+            );
+            let help = match known.is_empty() {
+                true => format!("write `notifiers: {{ {to}: {{ journal: logs/pages.jsonl }} }}`"),
+                false => names::suggest(to.as_str(), known.keys().copied()),
+            };
+            self.say(Severity::Error, mistake.help(help), rule.as_deref());
+        }
+    }
+
+    /// Names of calendars, and those who go by them.
+    fn calendars(&mut self, units: &[Arc<Unit>], rules: &Known<'_>) {
+        let mut known: BTreeMap<&str, &Text> = BTreeMap::new();
+        for (name, _) in units.iter().flat_map(|unit| &unit.calendars) {
+            let text = name.as_str();
+            let first = known.insert(text, name);
+            if first.is_none() && !rules.contains_key(text) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "duplicate-name",
+                format!("`{text}` is the name of something else"),
+                name.place(),
+            );
+            let mistake = match first {
+                Some(first) => mistake.help(format!("the first one stands at {}", first.place())),
+                None => mistake.help("a check or an investigation has it; choose another name"),
+            };
+            self.say(Severity::Error, mistake, None);
+        }
+        for (to, rule) in units.iter().flat_map(|unit| &unit.calendars_named) {
+            if known.contains_key(to.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unknown-calendar",
+                format!("there is no calendar `{to}`"),
+                to.place(),
+            )
+            .help(names::suggest(to.as_str(), known.keys().copied()));
+            self.say(Severity::Error, mistake, rule.as_deref());
         }
     }
 
@@ -251,6 +325,34 @@ impl Linker<'_> {
         }
     }
 
+    /// Events that steps raise and no trigger names.
+    fn unheard(&mut self, units: &[Arc<Unit>]) {
+        let checks = units.iter().flat_map(|unit| &unit.checks);
+        let checks = checks.map(|check| &check.outline.trigger);
+        let investigations = units.iter().flat_map(|unit| &unit.investigations);
+        let investigations = investigations.map(|(_, outline)| &outline.trigger);
+        let heard: BTreeSet<&str> = checks
+            .chain(investigations)
+            .flat_map(|trigger| &trigger.events)
+            .filter_map(|event| match event {
+                EventTrigger::Event { event } => Some(event.as_str()),
+                _ => None,
+            })
+            .collect();
+        for (event, rule) in units.iter().flat_map(|unit| &unit.raises) {
+            if heard.contains(event.as_str()) {
+                continue;
+            }
+            let mistake = Mistake::new(
+                "unheard-event",
+                format!("no trigger waits for the event `{event}`"),
+                event.place(),
+            )
+            .help(names::suggest(event.as_str(), heard.iter().copied()));
+            self.say(Severity::Warning, mistake, Some(rule));
+        }
+    }
+
     fn never_looked_at(&mut self, units: &[Arc<Unit>]) {
         let looked: HashSet<&str> = units
             .iter()
@@ -260,10 +362,7 @@ impl Linker<'_> {
             .collect();
         for check in units.iter().flat_map(|unit| &unit.checks) {
             let trigger = &check.outline.trigger;
-            if trigger.every.is_some()
-                || !trigger.events.is_empty()
-                || looked.contains(&*check.name)
-            {
+            if !trigger.is_at_rest() || looked.contains(&*check.name) {
                 continue;
             }
             let mistake = Mistake::new(

@@ -33,7 +33,7 @@ use crate::{
         text::{Mistake, Place, Text},
     },
     permission::Permission,
-    script::Engine,
+    script::{Engine, Scripts},
 };
 
 /// What loading gave.
@@ -145,10 +145,7 @@ fn assemble(
     bench: &Bench<'_>,
     cache: &mut Cache,
 ) -> Loaded {
-    let files: Vec<(&String, &Arc<[u8]>)> = sources
-        .iter()
-        .filter(|(path, _)| sources::role(path) == Some(Role::Rules))
-        .collect();
+    let files: Vec<(&String, &Arc<[u8]>)> = of_role(&sources, Role::Rules).collect();
     let kept: Vec<Option<Arc<Kept>>> = files
         .iter()
         .map(|(path, bytes)| {
@@ -168,8 +165,10 @@ fn assemble(
     let (vars, wrong) = vars::merge(&all_vars, bench.overrides);
     complaints.extend(wrong);
     let complete = fronts.iter().all(|(front, _)| front.complete);
-    let ground = ground(&vars, complete);
-    let compiler = Compiler::new(bench.engine, bench.permission, &vars, complete);
+    let (scripts, unreadable) = scripts(&sources, prefix);
+    complaints.extend(unreadable);
+    let ground = ground(&vars, complete, &sources);
+    let compiler = Compiler::new(bench.engine, bench.permission, &vars, &scripts, complete);
     let jobs: Vec<_> = fronts.iter().zip(&kept).collect();
     let units: Vec<Arc<Unit>> = parallel(&jobs, |((front, parsed), kept)| match kept {
         Some(kept) if kept.ground == ground => kept.unit.clone(),
@@ -179,10 +178,18 @@ fn assemble(
         .iter()
         .map(|(front, _)| (front.file.clone(), front.text.clone()))
         .collect();
+    let scripts = scripts.texts();
     for unit in &units {
-        complaints.extend(unit.complaints.iter().cloned());
+        complaints.extend(unit.complaints.iter().cloned().map(|mut complaint| {
+            // a rule that runs a script is blamed for it, but the excerpt is the script's
+            if let Some(text) = scripts.get(&complaint.mistake.place.file) {
+                complaint.source = text.clone();
+            }
+            complaint
+        }));
     }
     complaints.extend(link::check(&units, &sources, &texts));
+    complaints.extend(unused_scripts(&sources, prefix, &fronts));
     if complaints
         .iter()
         .all(|complaint| complaint.severity == Severity::Warning)
@@ -329,10 +336,60 @@ fn refused(mistakes: &[Mistake], front: &Front) -> Unit {
     }
 }
 
+/// The scripts of the directory, and what cannot be read of them.
+fn scripts(sources: &Sources, prefix: &str) -> (Scripts, Vec<Complaint>) {
+    let mut scripts = Scripts::default();
+    let mut complaints = Vec::new();
+    for (path, bytes) in of_role(sources, Role::Script) {
+        let file: Arc<str> = sources::joined(prefix, path).into();
+        let text = std::str::from_utf8(bytes);
+        if let Err(error) = text {
+            let notes = Notes {
+                mistakes: vec![not_utf8(&file, bytes, error.valid_up_to())],
+                warnings: Vec::new(),
+            };
+            let text = String::from_utf8_lossy(bytes).into();
+            complaints.extend(notes.complain(None, &text));
+        }
+        scripts.add(path.clone(), file, text.ok());
+    }
+    (scripts, complaints)
+}
+
+/// Scripts that no rule file mentions: nobody reads them, so nobody finds their mistakes.
+fn unused_scripts(sources: &Sources, prefix: &str, fronts: &[(Front, Parsed)]) -> Vec<Complaint> {
+    let unused = of_role(sources, Role::Script)
+        .filter(|(path, _)| !fronts.iter().any(|(front, _)| front.text.contains(*path)));
+    let complaints = unused.map(|(path, _)| {
+        let message = "no rule runs this script".to_owned();
+        let file = sources::joined(prefix, path);
+        let mut complaint = sources::about_file(file, "unused-script", message);
+        complaint.severity = Severity::Warning;
+        complaint.mistake = complaint.mistake.help(format!(
+            "write `script: {{ file: rules/{path} }}`, or take it away"
+        ));
+        complaint
+    });
+    complaints.collect()
+}
+
+fn of_role(sources: &Sources, role: Role) -> impl Iterator<Item = (&String, &Arc<[u8]>)> {
+    sources
+        .iter()
+        .filter(move |(path, _)| sources::role(path) == Some(role))
+}
+
 /// What units depend on besides their file.
-fn ground(vars: &Map<String, Value>, complete: bool) -> String {
+fn ground(vars: &Map<String, Value>, complete: bool, sources: &Sources) -> String {
     let vars = serde_json::to_string(vars).unwrap_or_default();
-    hex(&Sha256::digest(format!("{complete} {vars}")), 32)
+    let mut hash = Sha256::new();
+    hash.update(format!("{complete} {vars}"));
+    for (path, bytes) in of_role(sources, Role::Script) {
+        hash.update(path);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    hex(&hash.finalize(), 32)
 }
 
 fn generation(sources: &Sources, overrides: &BTreeMap<String, Value>) -> Generation {
@@ -370,6 +427,12 @@ fn bind(
         investigations: investigations()
             .map(|(investigation, outline)| (investigation.name.clone(), outline.clone()))
             .collect(),
+        calendars: units
+            .iter()
+            .flat_map(|unit| &unit.calendars)
+            .filter_map(|(_, calendar)| calendar.as_ref())
+            .map(|calendar| (calendar.name.clone(), calendar.clone()))
+            .collect(),
     };
     let own_files = units.iter().flat_map(|unit| &unit.own_files);
     let mut reserved: Vec<String> = own_files.map(|file| file.path.clone()).collect();
@@ -382,7 +445,17 @@ fn bind(
         investigations: investigations()
             .map(|(investigation, _)| (investigation.name.clone(), investigation.clone()))
             .collect(),
+        notifiers: units
+            .iter()
+            .flat_map(|unit| &unit.notifiers)
+            .map(|(_, notifier)| (notifier.name.clone(), notifier.clone()))
+            .collect(),
         vars: Arc::new(vars),
+        calendars: units
+            .iter()
+            .flat_map(|unit| &unit.calendars)
+            .map(|(name, _)| (name.as_str().into(), name.place()))
+            .collect(),
         tests: units
             .iter()
             .flat_map(|unit| unit.tests.iter().cloned())

@@ -11,6 +11,7 @@
 //! | `link`, `vars` | what only the whole directory can check |
 //! | [`complaint`], [`explain`] | mistakes as people see them |
 //! | [`diff`] | what a reload changes |
+//! | [`ending`] | what time does to rules |
 //! | [`schema`], [`settings`] | for editors; `homeostat.yaml` |
 
 pub mod book;
@@ -18,6 +19,7 @@ pub mod compile;
 pub mod complaint;
 mod cycle;
 pub mod diff;
+pub mod ending;
 pub mod explain;
 mod fingerprint;
 pub mod format;

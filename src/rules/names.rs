@@ -1,11 +1,9 @@
 //! Which names may be given: to checks and investigations, and to what expressions read (probes, `let`, `vars`).
 
-use crate::model::text::{Mistake, Text, meant};
-
-/// Names that mean something by themselves in expressions.
-pub const RESERVED: [&str; 9] = [
-    "now", "it", "r", "vars", "env", "status", "kept", "prev", "ledger",
-];
+use crate::{
+    model::text::{Mistake, Text, meant},
+    script::scope::RESERVED,
+};
 
 /// Words that Rhai keeps for itself, now or for later.
 const KEYWORDS: [&str; 63] = [

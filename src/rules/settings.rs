@@ -11,7 +11,7 @@ use crate::{
         node::{self, Tree},
         text::{Mistake, Place},
     },
-    permission::Settings,
+    permission::{Settings, reaching},
 };
 
 /// The name of the file.
@@ -102,6 +102,21 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
             );
         }
     }
+    check_reach(settings, node, mistakes);
+}
+
+/// What is wrong with an entry of `allow.reach`, at that entry.
+fn check_reach(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
+    let items = node.get("allow").and_then(|allow| allow.get("reach"));
+    let items = items.map(node::Node::items).unwrap_or_default();
+    for (entry, item) in settings.allow.reach.iter().zip(items) {
+        if let Err(why) = reaching::understood(entry) {
+            mistakes.push(
+                Mistake::new("bad-value", why, item.place.clone())
+                    .help("write api.example.net:443, *.example.net:443 or 10.0.0.0/8:*"),
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +164,10 @@ mod tests {
         assert_eq!(
             told("listen: here\nenv: [A, 'B=c']\n"),
             ["bad-value 1:9", "bad-name 2:10"]
+        );
+        assert_eq!(
+            told("allow:\n  reach: ['a.example:443', a.example]\n"),
+            ["bad-value 2:28"]
         );
         assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
     }

@@ -656,3 +656,164 @@ fn the_shipped_rules_are_good() {
     assert_eq!(told(&loaded.complaints), Vec::<String>::new());
     assert!(loaded.book.expect("a book").checks.len() >= 7);
 }
+
+const LAGS: &str = "checks:
+  - name: lags
+    about: The queue keeps up.
+    trigger: { every: 5m }
+    probe: { script: { file: rules/scripts/lag.rhai, args: { limit: 30 } } }
+    threshold: { critical: lag_s > 30 }
+    message: '${worst} lags ${lag_s} s'
+    remediation:
+      - run_script: { file: rules/scripts/fix.rhai, args: { worst: '${worst}' } }
+";
+const LAG: &str = "let lag = args.limit + 1;\n#{ lag_s: lag, worst: \"q\" }\n";
+const FIX: &str = "[#{ remove_file: #{ file: `data/${args.worst}` } }]\n";
+
+fn with_scripts<'a>(rules: &'a str, lag: &'a str, fix: &'a str) -> [(&'a str, &'a str); 3] {
+    [
+        ("a.yaml", rules),
+        ("scripts/lag.rhai", lag),
+        ("scripts/fix.rhai", fix),
+    ]
+}
+
+#[test]
+fn scripts_are_part_of_the_rules() {
+    let world = World::new();
+    let loaded = world.load(&with_scripts(LAGS, LAG, FIX));
+    assert_eq!(told(&loaded.complaints), Vec::<String>::new());
+    let book = loaded.book.expect("a book");
+    let print = |book: &Book| {
+        let outline = &book.checks["lags"].outline;
+        let remedy = outline.remediation.as_ref().expect("it has one");
+        (
+            outline.fingerprint.clone(),
+            remedy.fingerprint.clone(),
+            book.generation.clone(),
+        )
+    };
+    let before = print(&book);
+    let changed = |lag: &str, fix: &str| {
+        let loaded = world.load(&with_scripts(LAGS, lag, fix));
+        print(&loaded.book.expect("a book"))
+    };
+    assert_eq!(changed(LAG, FIX), before);
+    let other = LAG.replace("+ 1", "+ 2");
+    let (check, ladder, generation) = changed(&other, FIX);
+    assert!(check != before.0 && ladder == before.1 && generation != before.2);
+    let (check, ladder, _) = changed(LAG, &FIX.replace("data", "state"));
+    assert!(check != before.0 && ladder != before.1);
+}
+
+#[test]
+fn mistakes_in_scripts_are_told_with_the_line_of_the_script() {
+    let world = World::new();
+    let lag = LAG.replace("args.limit", "args.limt");
+    let fix = FIX.replace("args.worst", "args.worst + lenn");
+    let loaded = world.load(&with_scripts(LAGS, &lag, &fix));
+    assert_eq!(
+        errors(&loaded),
+        [
+            "rules/scripts/fix.rhai:1:48: error[unknown-name] in lags: unknown name `lenn` (known here: args, now, vars)",
+            "rules/scripts/lag.rhai:1:16: error[unknown-property] in lags: no property `limt` (did you mean `limit`?)",
+        ]
+    );
+    let excerpt = loaded.complaints[1].to_json();
+    assert_eq!(
+        excerpt["line_text"]
+            .as_str()
+            .or(excerpt["excerpt"].as_str()),
+        Some("let lag = args.limt + 1;"),
+        "{excerpt}"
+    );
+    let fix = FIX.replace("args.worst", "args.wrst");
+    assert_eq!(
+        errors(&world.load(&with_scripts(LAGS, LAG, &fix))),
+        [
+            "rules/scripts/fix.rhai:1:40: error[unknown-property] in lags: no property `wrst` (did you mean `worst`?)"
+        ]
+    );
+    // a fact that the script does not give is found where it is read
+    let rules = LAGS.replace("lag_s > 30", "lag > 30");
+    assert_eq!(
+        errors(&world.load(&with_scripts(&rules, LAG, FIX))),
+        [
+            "rules/a.yaml:6:28: error[unknown-name] in lags: unknown name `lag` (known here: lag_s, now, prev, vars, worst)"
+        ]
+    );
+    let rules = LAGS
+        .replace("scripts/lag", "scripts/log")
+        .replace("scripts/fix", "scripts/fixes");
+    let loaded = world.load(&with_scripts(&rules, LAG, FIX));
+    assert_eq!(
+        errors(&loaded),
+        [
+            "rules/a.yaml:5:30: error[missing-script] in lags: there is no script `rules/scripts/log.rhai` (did you mean `rules/scripts/lag.rhai`?)",
+            "rules/a.yaml:9:29: error[missing-script] in lags: there is no script `rules/scripts/fixes.rhai` (did you mean `rules/scripts/fix.rhai`?)",
+        ]
+    );
+    assert_eq!(warnings(&loaded), ["unused-script", "unused-script"]);
+    let rules = LAGS.replace("worst: '${worst}'", "worst: '${wrost}'");
+    assert_eq!(
+        errors(&world.load(&with_scripts(&rules, LAG, FIX))).len(),
+        1
+    );
+}
+
+#[test]
+fn a_check_that_a_script_asks_about_must_be_there() {
+    let world = World::new();
+    let lag = "#{ lag_s: 1, worst: status_of(\"lagss\").message }\n";
+    assert_eq!(
+        errors(&world.load(&with_scripts(LAGS, lag, FIX))),
+        [
+            "rules/a.yaml:5:22: error[unknown-check] in lags: there is no check `lagss` (did you mean `lags`?)"
+        ]
+    );
+}
+
+#[test]
+fn a_script_that_is_not_text_is_told_once() {
+    let world = World::new();
+    let mut sources: Sources = Sources::new();
+    for (path, text) in with_scripts(LAGS, LAG, FIX) {
+        sources.insert(path.to_owned(), Arc::from(text.as_bytes()));
+    }
+    sources.insert(
+        "scripts/lag.rhai".to_owned(),
+        Arc::from(&b"#{ a:\n \xFF }"[..]),
+    );
+    let loaded = load_sources(&sources, &world.overrides, &world.permission, &world.engine);
+    assert_eq!(places(&loaded), ["not-utf8 2:2"]);
+}
+
+#[test]
+fn rules_that_did_not_change_are_compiled_again_when_their_script_did() {
+    let world = World::new();
+    let dir = world.root.path().join("rules");
+    let write = |lag: &str| {
+        for (path, text) in with_scripts(LAGS, lag, FIX) {
+            let path = dir.join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        }
+    };
+    let mut cache = Cache::default();
+    let mut load = || {
+        load(
+            &dir,
+            &world.overrides,
+            &world.permission,
+            &world.engine,
+            &mut cache,
+        )
+    };
+    write(LAG);
+    assert!(load().book.is_some());
+    write("#{ lag: 1 }");
+    let names = errors(&load());
+    assert_eq!(names.len(), 4, "lag_s and worst are read: {names:?}");
+    write(LAG);
+    assert!(load().book.is_some());
+}

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    book::{Check, Investigation, Test},
+    book::{Check, Investigation, Notifier, Test},
     complaint::{Complaint, Severity},
 };
 use crate::model::{
+    calendar::Calendar,
     outline::InvestigationOutline,
     text::{Mistake, Place, Text},
 };
@@ -20,9 +21,18 @@ pub struct Unit {
     pub investigations: Vec<(Arc<Investigation>, Arc<InvestigationOutline>)>,
     pub tests: Vec<Arc<Test>>,
     pub references: Vec<Reference>,
+    pub notifiers: Vec<(Text, Arc<Notifier>)>,
+    /// Notifiers that a rule names, with its name.
+    pub escalations: Vec<(Text, Option<String>)>,
     pub writes: Vec<Write>,
+    /// Events that steps raise, with the rule.
+    pub raises: Vec<(Text, String)>,
     pub own_files: Vec<OwnFile>,
     pub bodies: Vec<Body>,
+    /// By their names; `None` where the calendar has mistakes, so that those who name it are not blamed.
+    pub calendars: Vec<(Text, Option<Arc<Calendar>>)>,
+    /// (a calendar, the rule that names it).
+    pub calendars_named: Vec<(Text, Option<String>)>,
 }
 
 /// The name of a check or an investigation; also of one that has mistakes, so that those who refer to it are not

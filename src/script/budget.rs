@@ -49,6 +49,30 @@ pub(super) fn begin() {
     TIME.set(None);
 }
 
+/// Counts a text of so many bytes that is made: texts can be long, and a list can hold many.
+pub(super) fn text(bytes: usize) -> Outcome<()> {
+    const BYTES_AN_OPERATION: usize = 128;
+    spend(bytes / BYTES_AN_OPERATION)
+}
+
+/// Counts what a function gave, if it is a text.
+pub(super) fn made(answer: &Dynamic) -> Outcome<()> {
+    match answer.as_immutable_string_ref() {
+        Ok(made) => text(made.len()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Does what takes time of its own, with bounds of its own: looking at a file. It is not the evaluation's time.
+pub(super) fn outside<T>(look: impl FnOnce() -> T) -> T {
+    let answer = look();
+    if let Some(mut time) = TIME.get() {
+        time.seen = time.watch.elapsed();
+        TIME.set(Some(time));
+    }
+    answer
+}
+
 /// Counts operations that Rhai does not see: the items a function goes through.
 pub(super) fn spend(operations: usize) -> Outcome<()> {
     match count(operations as u64) {

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Engine, Fault, Scope,
-    check::{Checked, check},
+    check::{Asks, Checked, check},
     compare,
-    parse::{parse, place},
+    parse::{Form, Parsed, parse, place},
     rewrite::rewrite,
     value::{describe, text_of, to_json},
 };
@@ -101,7 +101,18 @@ impl Expr {
         known: &Known,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Expr> {
-        let parsed = match parse(&engine.0.rhai, text) {
+        Expr::compile_as(Form::Expression, engine, text, known, mistakes).map(|(expr, ..)| expr)
+    }
+
+    /// Also gives the tree as written, and the checks it asks about.
+    pub(super) fn compile_as(
+        form: Form,
+        engine: &Engine,
+        text: &Text,
+        known: &Known,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<(Expr, Parsed, Asks)> {
+        let parsed = match parse(&engine.0.rhai, text, form) {
             Ok(parsed) => parsed,
             Err(mistake) => {
                 mistakes.push(mistake);
@@ -111,19 +122,21 @@ impl Expr {
         let Checked {
             names,
             levels,
+            asks,
             mistakes: found,
         } = check(&parsed, text, known);
         if !found.is_empty() {
             mistakes.extend(found);
             return None;
         }
-        Some(Expr(Arc::new(Compiled {
+        let expr = Expr(Arc::new(Compiled {
             text: text.clone(),
             ast: rewrite(&engine.0.templates, &parsed),
             keys: names.iter().map(|name| Arc::from(name.as_str())).collect(),
             names: names.into_iter().collect(),
             levels,
-        })))
+        }));
+        Some((expr, parsed, asks))
     }
 
     pub fn text(&self) -> &Text {
@@ -178,6 +191,20 @@ impl Expr {
         Ok(text.to_string())
     }
 
+    /// As [`Expr::rendered`], but `None` for `()`.
+    pub(super) fn given(
+        &self,
+        engine: &Engine,
+        scope: &Scope<'_>,
+    ) -> Result<Option<String>, Fault> {
+        let value = self.evaluate(engine, scope)?;
+        if value.is_unit() {
+            return Ok(None);
+        }
+        let text = text_of(&value).map_err(|error| self.translate(*error))?;
+        Ok(Some(text.to_string()))
+    }
+
     fn evaluate(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Dynamic, Fault> {
         let _entered = scope.enter(self);
         self.ask(&engine.0.rhai)
@@ -218,7 +245,11 @@ impl Expr {
             EvalAltResult::ErrorRuntime(token, _) | EvalAltResult::ErrorTerminated(token, _) => {
                 match token.try_cast_result::<Fault>() {
                     Ok(fault) => return fault,
-                    Err(token) => token.to_string(),
+                    // what a script throws may be any value
+                    Err(token) => match text_of(&token) {
+                        Ok(text) => text.to_string(),
+                        Err(_) => token.to_string(),
+                    },
                 }
             }
             EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => return self.translate(*inner),
@@ -226,6 +257,9 @@ impl Expr {
                 format!("expected {}, found {}", phrase(&wanted), phrase(&found))
             }
             EvalAltResult::ErrorDataTooLarge(..) => "the result is too large".to_owned(),
+            EvalAltResult::ErrorArrayBounds(length, index, _) => {
+                format!("no item {index}; there are {length}")
+            }
             EvalAltResult::ErrorStackOverflow(_) => "functions are nested too deeply".to_owned(),
             EvalAltResult::ErrorVariableNotFound(name, _) => {
                 format!("`{name}` is not known at this moment")

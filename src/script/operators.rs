@@ -6,6 +6,7 @@ use std::{any::TypeId, cmp::Ordering};
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
 use super::{
+    budget,
     compare::{exact, order, real, same},
     json::Json,
     value::{Kind, Outcome, describe, refuse},
@@ -171,6 +172,7 @@ fn calculate(operation: Operation, a: &Dynamic, b: &Dynamic) -> Outcome<Dynamic>
             let (Ok(a), Ok(b)) = (a.as_immutable_string_ref(), b.as_immutable_string_ref()) else {
                 return refuse("these texts cannot be joined");
             };
+            budget::text(a.len() + b.len())?;
             Ok(format!("{}{}", *a, *b).into())
         }
         (Operation::Add, Kind::List, Kind::List) => {

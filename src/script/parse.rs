@@ -13,6 +13,20 @@ use crate::model::text::{Mistake, Place, Text};
 
 /// Longest expression, in characters: Rhai counts lines and columns in 16 bits.
 const LONGEST: usize = 20_000;
+/// Longest script.
+const LONGEST_SCRIPT: usize = 60_000;
+
+/// What a text may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One value.
+    Expression,
+    /// Statements, the last of which gives the value.
+    Script {
+        /// Whether it may call the functions that look.
+        looks: bool,
+    },
+}
 
 thread_local! {
     static AFTER_DOT: Cell<bool> = const { Cell::new(false) };
@@ -29,6 +43,7 @@ pub(super) fn token(token: Token) -> Token {
 
 /// A syntax tree and the functions written in it.
 pub(super) struct Parsed {
+    pub form: Form,
     pub statements: Vec<Stmt>,
     pub functions: BTreeMap<String, Body>,
     /// Functions with a name (`fn f() {}`), which expressions may not define.
@@ -49,21 +64,27 @@ pub(super) struct Written<'a> {
     pub position: Position,
 }
 
-pub(super) fn parse(engine: &rhai::Engine, text: &Text) -> Result<Parsed, Mistake> {
+pub(super) fn parse(engine: &rhai::Engine, text: &Text, form: Form) -> Result<Parsed, Mistake> {
+    let (what, longest) = match form {
+        Form::Expression => ("expression", LONGEST),
+        Form::Script { .. } => ("script", LONGEST_SCRIPT),
+    };
     if text.as_str().trim().is_empty() {
-        return Err(
-            Mistake::new("empty-expression", "the expression is empty", text.place())
-                .help("write what is to be evaluated, or leave the key out"),
-        );
+        return Err(Mistake::new(
+            "empty-expression",
+            format!("the {what} is empty"),
+            text.place(),
+        )
+        .help("write what is to be evaluated, or leave the key out"));
     }
-    if text.as_str().chars().nth(LONGEST).is_some() {
-        let message = format!("the expression is longer than {LONGEST} characters");
+    if text.as_str().chars().nth(longest).is_some() {
+        let message = format!("the {what} is longer than {longest} characters");
         return Err(Mistake::new("expression-too-long", message, text.place()));
     }
     AFTER_DOT.set(false);
     let ast = engine
         .compile(text.as_str())
-        .map_err(|error| complain(&error, text))?;
+        .map_err(|error| complain(&error, text, form))?;
     let mut functions = BTreeMap::new();
     let mut named = Vec::new();
     for (_, _, name, _, definition) in ast.shared_lib().iter_script_fn_info() {
@@ -78,6 +99,7 @@ pub(super) fn parse(engine: &rhai::Engine, text: &Text) -> Result<Parsed, Mistak
         functions.insert(name.to_owned(), body);
     }
     Ok(Parsed {
+        form,
         statements: ast.statements().to_vec(),
         functions,
         named,
@@ -144,13 +166,13 @@ fn character(text: &str, position: Position) -> usize {
 }
 
 /// A mistake that Rhai found, in our words where ours help more.
-fn complain(error: &ParseError, text: &Text) -> Mistake {
+fn complain(error: &ParseError, text: &Text, form: Form) -> Mistake {
     let ParseError(kind, position) = error;
     let index = match position.is_none() {
         true => text.as_str().chars().count(),
         false => character(text.as_str(), *position),
     };
-    let (message, help) = explain(kind, &word_at(text.as_str(), index));
+    let (message, help) = explain(kind, &word_at(text.as_str(), index), form);
     let mistake = Mistake::new("bad-expression", message, text.place_of(index));
     match help.is_empty() {
         true => mistake,
@@ -168,11 +190,14 @@ fn word_at(text: &str, index: usize) -> String {
     }
 }
 
-fn explain(kind: &ParseErrorType, found: &str) -> (String, String) {
+fn explain(kind: &ParseErrorType, found: &str, form: Form) -> (String, String) {
     let said = |message: &str, help: &str| (message.to_owned(), help.to_owned());
     match kind {
         ParseErrorType::UnexpectedEOF => said(
-            "the expression ends too early",
+            match form {
+                Form::Expression => "the expression ends too early",
+                Form::Script { .. } => "the script ends too early",
+            },
             "something is missing at its end",
         ),
         ParseErrorType::Reserved(word) => reserved(word),
@@ -189,6 +214,7 @@ fn explain(kind: &ParseErrorType, found: &str) -> (String, String) {
                 "or" => "write `||`",
                 "is" => "write `==`",
                 ")" | "]" | "}" => "nothing was opened that it closes",
+                _ if form != Form::Expression => "a `;` or an operator is missing before it",
                 _ => "an operator is missing before it",
             }
             .to_owned(),

@@ -8,7 +8,9 @@
 //! | `` `${x}` `` | `$text(x)` | writes nothing for `()` |
 //! | `\|r\| …` | a [`Closure`] that captures by value | locks what it captures |
 //!
-//! Parameters are renamed with [`LOCAL`], so that a fact of the same name never takes their place.
+//! In a script `for x in list` goes over what `$items` gives, and what is changed is made the script's own by `$own`.
+//!
+//! Parameters and the names that a script makes are renamed with [`LOCAL`], so that a fact of the same name never takes their place.
 
 use rhai::{
     AST, ASTFlags, Dynamic, Expr as Node, FnCallExpr, FnCallHashes, ImmutableString, Module,
@@ -18,7 +20,7 @@ use rhai::{
 use super::{
     closure::{Closure, Code},
     frame::LOCAL,
-    parse::{Parsed, Written},
+    parse::{Form, Parsed, Written},
 };
 
 pub(super) const PROPERTY: &str = "strict_property";
@@ -26,6 +28,9 @@ pub(super) const ITEM: &str = "strict_item";
 pub(super) const KIND: &str = "strict_kind";
 pub(super) const TEXT: &str = "strict_text";
 pub(super) const CLOSURE: &str = "strict_closure";
+pub(super) const ITEMS: &str = "strict_items";
+pub(super) const RANGE: &str = "strict_range";
+pub(super) const OWN: &str = "strict_own";
 
 /// Calls to copy: what Rhai knows a function by cannot be made from outside.
 pub(super) struct Templates {
@@ -34,6 +39,9 @@ pub(super) struct Templates {
     kind: FnCallExpr,
     text: FnCallExpr,
     closure: FnCallExpr,
+    items: FnCallExpr,
+    range: FnCallExpr,
+    own: FnCallExpr,
 }
 
 impl Templates {
@@ -60,6 +68,9 @@ impl Templates {
             kind: call(KIND, 1),
             text: call(TEXT, 1),
             closure: call(CLOSURE, 2),
+            items: call(ITEMS, 1),
+            range: call(RANGE, 3),
+            own: call(OWN, 1),
         }
     }
 }
@@ -88,16 +99,28 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    /// `locals` are the parameters of the functions around.
+    /// `locals` are the names made around: parameters of functions, and what a script keeps.
     fn statements(&self, statements: &[Stmt], locals: &[ImmutableString]) -> Vec<Stmt> {
-        let mut statements = statements.to_vec();
-        for statement in &mut statements {
-            self.statement(statement, locals);
+        let mut locals = locals.to_vec();
+        let mut rewritten = Vec::with_capacity(statements.len());
+        for statement in statements {
+            if matches!(statement, Stmt::Noop(_)) && self.parsed.form != Form::Expression {
+                continue; // what stands after the last `;` would be the value
+            }
+            let mut statement = statement.clone();
+            self.statement(&mut statement, &mut locals, &mut rewritten);
+            rewritten.push(statement);
         }
-        statements
+        rewritten
     }
 
-    fn statement(&self, statement: &mut Stmt, locals: &[ImmutableString]) {
+    /// What has to be done before goes to `before`; a name that it makes to `locals`.
+    fn statement(
+        &self,
+        statement: &mut Stmt,
+        locals: &mut Vec<ImmutableString>,
+        before: &mut Vec<Stmt>,
+    ) {
         match statement {
             Stmt::Expr(node) => self.node(node, locals),
             Stmt::FnCall(call, position) => {
@@ -118,15 +141,73 @@ impl Rewriter<'_> {
                     self.node(&mut case.rhs, locals);
                 }
             }
-            // nothing else passes the check
+            Stmt::While(parts, _) | Stmt::Do(parts, ..) => {
+                self.node(&mut parts.expr, locals);
+                self.block(&mut parts.body, locals);
+            }
+            Stmt::For(parts, _) => {
+                let (name, counter, flow) = &mut **parts;
+                self.repeated(&mut flow.expr, locals);
+                let mut inside = locals.clone();
+                for name in std::iter::once(name).chain(counter) {
+                    inside.push(name.name.clone());
+                    name.name = local(&name.name);
+                }
+                self.block(&mut flow.body, &inside);
+            }
+            Stmt::Var(parts, ..) => {
+                self.node(&mut parts.1, locals);
+                locals.push(parts.0.name.clone());
+                parts.0.name = local(&parts.0.name);
+                parts.2 = None;
+            }
+            Stmt::Assignment(parts) => {
+                self.node(&mut parts.1.rhs, locals);
+                self.target(&mut parts.1.lhs, locals, before);
+            }
+            Stmt::Return(Some(value), ..) => self.node(value, locals),
+            // nothing else that holds a value passes the check
             _ => {}
         }
     }
 
-    fn block(&self, block: &mut StmtBlock, locals: &[ImmutableString]) {
-        for statement in block.statements_mut() {
-            self.statement(statement, locals);
+    /// What a `for` goes over, as a list.
+    fn repeated(&self, node: &mut Node, locals: &[ImmutableString]) {
+        let position = node.start_position();
+        *node = match std::mem::take(node) {
+            Node::FnCall(mut call, _) if matches!(call.name.as_str(), ".." | "..=") => {
+                let mut values: Vec<Node> = std::mem::take(&mut call.args).into_iter().collect();
+                values.iter_mut().for_each(|value| self.node(value, locals));
+                values.push(Node::BoolConstant(call.name == "..=", position));
+                Node::FnCall(with(&self.templates.range, values), position)
+            }
+            mut list => {
+                self.node(&mut list, locals);
+                Node::FnCall(with(&self.templates.items, [list]), position)
+            }
+        };
+    }
+
+    /// What is assigned to. Rhai finds the item by itself; but a part of a document is made a list or map first.
+    fn target(&self, node: &mut Node, locals: &[ImmutableString], before: &mut Vec<Stmt>) {
+        let indexed = matches!(node, Node::Index(..));
+        match node {
+            Node::Index(parts, ..) | Node::Dot(parts, ..) => {
+                self.node(&mut parts.lhs, locals);
+                if indexed {
+                    self.node(&mut parts.rhs, locals);
+                }
+                let position = parts.lhs.position();
+                let own = with(&self.templates.own, [parts.lhs.clone()]);
+                before.push(Stmt::Expr(Box::new(Node::FnCall(own, position))));
+            }
+            name => self.node(name, locals),
         }
+    }
+
+    fn block(&self, block: &mut StmtBlock, locals: &[ImmutableString]) {
+        let statements = self.statements(block.statements(), locals);
+        *block = StmtBlock::new(statements, block.position(), block.end_position());
     }
 
     fn node(&self, node: &mut Node, locals: &[ImmutableString]) {
@@ -135,8 +216,9 @@ impl Rewriter<'_> {
             return;
         }
         match node {
-            Node::Variable(variable, ..) if locals.contains(&variable.1) => {
-                variable.1 = local(&variable.1);
+            // by its name: where Rhai expects it to stand is another place now
+            Node::Variable(name, _, position) if locals.contains(&name.1) => {
+                *node = variable(local(&name.1), *position);
             }
             Node::FnCall(call, _) => self.call(call, locals),
             Node::Dot(..) | Node::Index(..) => self.chain(node, locals),

@@ -43,6 +43,11 @@ impl Template {
         })
     }
 
+    /// How many plain texts and expressions it is made of.
+    pub(super) fn parts(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub fn text(&self) -> &Text {
         &self.text
     }
@@ -73,6 +78,15 @@ impl Template {
         }
     }
 
+    /// A fault of the text as a whole.
+    pub(super) fn fault(&self, message: String) -> Fault {
+        Fault {
+            message,
+            place: self.text.place(),
+            expression: self.text.to_string(),
+        }
+    }
+
     /// A text; a `${…}` that gives `()` is a fault, a map or list is written as JSON.
     pub fn render(&self, engine: &Engine, scope: &Scope<'_>) -> Result<String, Fault> {
         let mut rendered = String::new();
@@ -83,6 +97,29 @@ impl Template {
             }
         }
         Ok(rendered)
+    }
+
+    /// As [`Template::render`], but `None` if a `${…}` gives `()`: what is to be sent is not configured.
+    pub fn given(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Option<String>, Fault> {
+        let mut rendered = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Plain(text) => rendered.push_str(text),
+                Piece::Expr(expr) => match expr.given(engine, scope)? {
+                    Some(text) => rendered.push_str(&text),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(rendered))
+    }
+
+    /// The value of a text that is exactly one `${…}`; `None` if it is not.
+    pub(super) fn whole(&self, engine: &Engine, scope: &Scope<'_>) -> Result<Option<Value>, Fault> {
+        match &self.pieces[..] {
+            [Piece::Expr(expr)] => expr.value(engine, scope).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// A value: of its own kind if the template is exactly one `${…}`, else the text.
@@ -271,6 +308,20 @@ mod tests {
         ] {
             assert_eq!(value(source), wanted, "{source}");
         }
+    }
+
+    #[test]
+    fn nothing_given_is_no_fault_where_it_means_not_configured() {
+        let given = |source: &str| {
+            let facts = Facts::from_json(json!({"n": 5, "doc": {"a": [1]}, "nothing": null}));
+            let (ground, facts) = (Ground::default(), facts.unwrap());
+            let template = compiled(source).unwrap();
+            let scope = Scope::new(&ground).facts(&facts);
+            template.given(&Engine::new(), &scope)
+        };
+        assert_eq!(given("a ${n}${doc.a}"), Ok(Some("a 5[1]".to_owned())));
+        assert_eq!(given("a ${nothing}"), Ok(None));
+        assert!(given("a ${doc.b}").is_err());
     }
 
     #[test]

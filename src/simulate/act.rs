@@ -1,5 +1,5 @@
-//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands are
-//! answered by the test and `run_checks` is a round of the same core.
+//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands and signals
+//! are answered by the test and `run_checks` is a round of the same core.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     core::{Command, Input},
-    hands::{self, Effect, Eyes, HandsError},
+    hands::{self, Effect, Eyes, Hands, HandsError},
     model::{
         Name,
         attempt::{Attempt, AttemptId},
         report::Round,
-        standing::HeldBy,
+        standing::{HeldBy, Hold},
         step::{Outcome, Receipt, Step},
     },
     remediation::{self, PlanError},
@@ -39,7 +39,7 @@ pub(super) struct Climb {
 /// What came of one step.
 enum Tried {
     Done(Receipt),
-    Held(HeldBy, Receipt),
+    Held(Hold, Receipt),
     Waits(Effect, Vec<Name>),
 }
 
@@ -47,8 +47,11 @@ impl Driver<'_> {
     pub(super) fn act(&mut self, attempt: Arc<Attempt>) -> Done<()> {
         let id = attempt.id;
         match self.plan(&attempt) {
-            Ok(steps) if steps.is_empty() => self.withhold(id, HeldBy::NoTarget),
-            Err(PlanError::TooMany(_)) => self.withhold(id, HeldBy::TooMany),
+            Ok(steps) if steps.is_empty() => self.withhold(id, Hold::by(HeldBy::NoTarget)),
+            Err(error @ PlanError::TooMany(_)) => {
+                let hold = Hold::by(HeldBy::TooMany).because(error.to_string());
+                self.withhold(id, hold);
+            }
             Err(error) => {
                 let receipt = Receipt {
                     kind: "plan".to_owned(),
@@ -78,8 +81,8 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn withhold(&mut self, attempt: AttemptId, by: HeldBy) {
-        self.step(Input::Withheld { attempt, by });
+    fn withhold(&mut self, attempt: AttemptId, hold: Hold) {
+        self.step(Input::Withheld { attempt, hold });
     }
 
     fn plan(&self, attempt: &Attempt) -> Result<Vec<Step>, PlanError> {
@@ -106,9 +109,9 @@ impl Driver<'_> {
 
     fn climb(&mut self, mut climb: Climb) -> Done<()> {
         while let Some(step) = climb.steps.pop_front() {
-            match self.one(&step, &mut climb.changed)? {
-                Tried::Held(by, _) if climb.receipts.is_empty() => {
-                    self.withhold(climb.attempt.id, by);
+            match self.one(&step, climb.attempt.id, &mut climb.changed)? {
+                Tried::Held(hold, _) if climb.receipts.is_empty() => {
+                    self.withhold(climb.attempt.id, hold);
                     return Ok(());
                 }
                 Tried::Done(receipt) | Tried::Held(_, receipt) => {
@@ -184,18 +187,45 @@ impl Driver<'_> {
         }
     }
 
-    fn one(&mut self, step: &Step, changed: &mut Vec<String>) -> Done<Tried> {
-        let effect = match hands::prepare(step, &self.hand_eyes()) {
+    fn one(&mut self, step: &Step, attempt: AttemptId, changed: &mut Vec<String>) -> Done<Tried> {
+        let prepared = hands::unlooked(step);
+        let effect = match prepared.unwrap_or_else(|| hands::prepare(step, &self.hand_eyes())) {
             Ok(effect) => effect,
             Err(error) => {
                 let receipt = hands::refused(step, &error);
                 return Ok(tried(error, receipt));
             }
         };
+        if let Some(hold) = self.claim(attempt, effect.claims()) {
+            let error = HandsError::Held {
+                by: hold.by,
+                reason: hold.why.unwrap_or_default(),
+            };
+            let receipt = effect.failed(&error);
+            return Ok(tried(error, receipt));
+        }
         match &effect {
             Effect::Run { argv, .. } if !self.case.form.dry => {
                 let argv = argv.clone();
                 self.answer(&effect, argv, changed).map(Tried::Done)
+            }
+            Effect::Signal { signal, who, .. } if !self.case.form.dry => {
+                let kind = effect.kind().to_owned();
+                let argv = vec![kind, signal.word().to_owned(), who.clone()];
+                self.answer(&effect, argv, changed).map(Tried::Done)
+            }
+            // Nothing of a test goes over the network.
+            Effect::Call(call) if !self.case.form.dry => {
+                let line = call.words();
+                self.answer(&effect, line, changed).map(Tried::Done)
+            }
+            Effect::Raise { event } if !self.case.form.dry => {
+                let detail = format!("raised the event {event}");
+                self.step(Input::Event(event.clone()));
+                Ok(Tried::Done(Receipt {
+                    detail,
+                    ..effect.promise()
+                }))
             }
             Effect::RunChecks { checks } if !self.case.form.dry => {
                 let checks = checks.iter().map(|name| name.as_str().into()).collect();
@@ -211,6 +241,35 @@ impl Driver<'_> {
         }
     }
 
+    /// What the steps of this rung would do, by dry hands.
+    pub(super) fn propose(&mut self, attempt: &Attempt) {
+        let id = attempt.id;
+        let steps = match self.plan(attempt) {
+            Ok(steps) if steps.is_empty() => {
+                return self.withhold(id, Hold::by(HeldBy::NoTarget));
+            }
+            Ok(steps) => steps,
+            Err(error @ PlanError::TooMany(_)) => {
+                let hold = Hold::by(HeldBy::TooMany).because(error.to_string());
+                return self.withhold(id, hold);
+            }
+            Err(_) => Vec::new(), // told when it is done
+        };
+        let receipts = steps.iter().map(|step| {
+            let effect = hands::prepare(step, &self.hand_eyes());
+            let effect = effect.map_err(|error| hands::refused(step, &error))?;
+            let done = self.runtime.block_on(hands::Dry.commit(&effect));
+            done.map_err(|error| effect.failed(&error))
+        });
+        let receipts = receipts
+            .map(|receipt: Result<Receipt, Receipt>| receipt.unwrap_or_else(|refused| refused))
+            .collect();
+        self.step(Input::Proposed {
+            attempt: id,
+            receipts,
+        });
+    }
+
     fn commit(
         &mut self,
         effect: &Effect,
@@ -224,13 +283,14 @@ impl Driver<'_> {
                     changed.push(file.clone());
                 }
                 Effect::Remove { file, .. } => changed.push(file.clone()),
+                Effect::Move { file, to, .. } => changed.extend([file.clone(), to.clone()]),
                 _ => {}
             }
         }
         Ok(done)
     }
 
-    /// A command is not started: the first entry of `commands` that means it answers; without one it succeeds.
+    /// A command is not started and a request not sent: the first entry of `commands` that means it answers; without one it succeeds.
     fn answer(
         &mut self,
         effect: &Effect,
@@ -238,6 +298,10 @@ impl Driver<'_> {
         changed: &mut Vec<String>,
     ) -> Done<Receipt> {
         let case = self.case;
+        let fine = match effect {
+            Effect::Call(_) => "answered as expected".to_owned(),
+            _ => "exit 0".to_owned(),
+        };
         let entry = case.commands.iter().enumerate().find(|(index, answers)| {
             let spent = answers
                 .times
@@ -247,7 +311,7 @@ impl Driver<'_> {
         self.seen.ran.push(argv);
         let Some((index, answers)) = entry else {
             return Ok(Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             });
         };
@@ -264,10 +328,13 @@ impl Driver<'_> {
             .map_or_else(String::new, |says| format!(": {says}"));
         Ok(match answers.exit {
             0 => Receipt {
-                detail: "exit 0".to_owned(),
+                detail: fine,
                 ..effect.promise()
             },
-            code => effect.failed(&HandsError::Failed(format!("exit {code}{said}"))),
+            code => effect.failed(&HandsError::Failed(match effect {
+                Effect::Call(_) => format!("not answered as expected{said}"),
+                _ => format!("exit {code}{said}"),
+            })),
         })
     }
 
@@ -311,7 +378,7 @@ impl Driver<'_> {
 
 fn tried(error: HandsError, receipt: Receipt) -> Tried {
     match error {
-        HandsError::Held { by, .. } => Tried::Held(by, receipt),
+        HandsError::Held { by, reason } => Tried::Held(Hold::by(by).because(reason), receipt),
         HandsError::Failed(_) => Tried::Done(receipt),
     }
 }

@@ -237,6 +237,10 @@ impl Told<'_, '_, '_> {
         if let Some(wanted) = form.no_data.filter(|it| *it != no_data) {
             self.differ("no_data", "no_data", wanted, no_data);
         }
+        let skipped = view.verdict.skipped;
+        if let Some(wanted) = form.skipped.filter(|it| *it != skipped) {
+            self.differ("skipped", "skipped", wanted, skipped);
+        }
     }
 
     fn repair(&mut self, form: &CheckForm, view: &View) {
@@ -451,7 +455,7 @@ fn proven(end: End) -> Option<bool> {
     match end {
         End::Verified => Some(true),
         End::Failed | End::Superseded | End::Interrupted => Some(false),
-        End::Withheld | End::Would => None,
+        End::Withheld | End::Would | End::Denied | End::Expired | End::Withdrawn => None,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         attempt::{AttemptId, Saved},
         moment::Moment,
         report::Round,
-        standing::Pause,
+        standing::{Hold, Pause},
         text::Place,
         verdict::Verdict,
     },
@@ -64,6 +64,10 @@ impl Runner for Nobody {
         Box::pin(std::future::ready(Err(
             "a test runs checks by itself".to_owned()
         )))
+    }
+
+    fn raise(&self, _: String) -> Result<(), String> {
+        Err("a test raises events by itself".to_owned())
     }
 }
 
@@ -265,6 +269,24 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Claims what a step acts on; says what refuses it.
+    pub fn claim(&mut self, attempt: AttemptId, targets: Vec<String>) -> Option<Hold> {
+        if targets.is_empty() {
+            return None;
+        }
+        let mut out = Vec::new();
+        let claim = Input::Claim { attempt, targets };
+        self.core.step(self.now, claim, &mut out);
+        let mut refused = None;
+        for output in out {
+            match output {
+                Output::Claimed { refused: hold, .. } => refused = hold,
+                other => self.out.push_back(other),
+            }
+        }
+        refused
+    }
+
     fn perform(&mut self) -> Done<()> {
         while let Some(output) = self.out.pop_front() {
             match output {
@@ -275,6 +297,8 @@ impl<'a> Driver<'a> {
                     self.step(Input::Durable(id));
                 }
                 Output::Act(attempt) => self.act(attempt)?,
+                Output::Propose(attempt) => self.propose(&attempt),
+                Output::Claimed { .. } => {} // asked for by `claim`, which takes the answer
                 Output::RollBack { attempt, climbed } => self.roll_back(attempt, &climbed)?,
                 Output::Report(report) => {
                     self.publish(&report.verdict)?;

@@ -28,8 +28,10 @@ pub(super) struct Seen {
 
 impl Seen {
     pub fn report(&mut self, report: Report) {
-        let covered = self.coverage.of(&report.check);
-        covered.statuses.insert(report.verdict.status);
+        if !report.verdict.skipped {
+            let covered = self.coverage.of(&report.check);
+            covered.statuses.insert(report.verdict.status);
+        }
         let outcome = self.outcome(&report.check);
         outcome.verdict = Some(report.verdict.clone());
         let verifies = matches!(report.decision, Decision::Verifying { .. });
@@ -52,7 +54,11 @@ impl Seen {
     pub fn row(&mut self, row: &Row) {
         match row {
             Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => self.attempt(attempt),
-            Row::Note { check, kind, .. } => self.notes.push((check.clone(), *kind)),
+            Row::Note {
+                check: Some(check),
+                kind,
+                ..
+            } => self.notes.push((check.clone(), *kind)),
             _ => {}
         }
     }

@@ -65,6 +65,14 @@ pub(super) fn note(kind: NoteKind) -> &'static str {
         NoteKind::Escalated => "escalated",
         NoteKind::RolledBack => "rolled_back",
         NoteKind::Interrupted => "interrupted",
+        NoteKind::Proposed => "proposed",
+        NoteKind::Approved => "approved",
+        NoteKind::Denied => "denied",
+        NoteKind::Expired => "expired",
+        NoteKind::Withdrawn => "withdrawn",
+        NoteKind::Held => "held",
+        NoteKind::StormBegan => "storm_began",
+        NoteKind::StormEnded => "storm_ended",
     }
 }
 
@@ -77,6 +85,9 @@ pub(super) fn end_word(attempt: &Attempt) -> &'static str {
         Some(End::Interrupted) => "interrupted",
         Some(End::Withheld) => "withheld",
         Some(End::Would) => "would",
+        Some(End::Denied) => "denied",
+        Some(End::Expired) => "expired",
+        Some(End::Withdrawn) => "withdrawn",
     }
 }
 
@@ -121,7 +132,8 @@ pub(super) fn act_shown(attempt: &Attempt, start: Moment) -> String {
     let kinds = Words(kinds.collect());
     let by = attempt
         .withheld
-        .map_or_else(String::new, |by| format!(" by {by}"));
+        .as_ref()
+        .map_or_else(String::new, |hold| format!(" by {}", hold.by));
     format!(
         "{at} rung {} {kinds} {}{by}",
         attempt.rung + 1,

@@ -560,7 +560,7 @@ mod tests {
                 error,
                 StoreError::Newer {
                     found: 9,
-                    known: 1,
+                    known: schema::VERSION,
                     ..
                 }
             ),

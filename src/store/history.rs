@@ -7,7 +7,7 @@ use crate::model::{
     Name,
     attempt::{Attempt, AttemptId, NoteKind},
     moment::Moment,
-    standing::HeldBy,
+    standing::Hold,
     status::Status,
 };
 
@@ -58,11 +58,12 @@ pub enum HistoryEntry {
     Held {
         check: Name,
         at: Moment,
-        by: HeldBy,
-        until: Option<Moment>,
+        #[serde(flatten)]
+        hold: Hold,
     },
     Note {
-        check: Name,
+        /// `None` when it is about all of them.
+        check: Option<Name>,
         at: Moment,
         kind: NoteKind,
         text: String,
@@ -71,12 +72,12 @@ pub enum HistoryEntry {
 }
 
 impl HistoryEntry {
-    pub fn check(&self) -> &Name {
+    /// `None` when it is about all of them.
+    pub fn check(&self) -> Option<&Name> {
         match self {
-            HistoryEntry::Change { check, .. }
-            | HistoryEntry::Held { check, .. }
-            | HistoryEntry::Note { check, .. } => check,
-            HistoryEntry::Attempt { attempt, .. } => &attempt.check,
+            HistoryEntry::Change { check, .. } | HistoryEntry::Held { check, .. } => Some(check),
+            HistoryEntry::Note { check, .. } => check.as_ref(),
+            HistoryEntry::Attempt { attempt, .. } => Some(&attempt.check),
         }
     }
 

@@ -82,7 +82,12 @@ pub(super) fn count(tallies: &mut Tallies, climb: &Climb, now: Moment) {
     let end = climb.end.as_ref().filter(|(_, at)| *at <= now);
     let word = end.map(|(word, _)| word.as_str());
     // What dry hands prepared is no attempt.
-    if climb.begun > now || matches!(word, Some("would" | "withheld")) {
+    if climb.begun > now
+        || matches!(
+            word,
+            Some("would" | "withheld" | "denied" | "expired" | "withdrawn")
+        )
+    {
         return;
     }
     let kinds = std::iter::once("").chain(climb.kinds.iter().map(String::as_str));
@@ -320,8 +325,7 @@ mod tests {
         Row::Held {
             check: check.into(),
             at,
-            by: HeldBy::Limit,
-            until: None,
+            hold: crate::model::standing::Hold::by(HeldBy::Limit),
         }
     }
 

@@ -9,12 +9,24 @@ use serde_json::Value;
 
 use crate::model::{
     Name,
-    attempt::{Attempt, AttemptId, Saved},
+    attempt::{Attempt, AttemptId, Page, Saved},
     moment::Moment,
     standing::{Budget, Standing},
 };
 
 use super::{Store, StoreError, schema::broken};
+
+/// A page as it is kept.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Paged {
+    /// Grows by one with every page.
+    pub id: i64,
+    #[serde(flatten)]
+    pub page: Page,
+}
+
+pub(super) const SILENCES: &str = "silences";
+pub(super) const STORM: &str = "storm";
 
 /// Compressed bodies are not read past this: more was never written.
 const BODY_BYTES: u64 = 1 << 30;
@@ -58,6 +70,9 @@ impl Store {
             .optional()
             .map_err(broken(doing))?;
         saved.pause = pause.map(|body| parse(&body)).transpose()?;
+        saved.silences = self.order(SILENCES)?.unwrap_or_default();
+        saved.storm = self.order(STORM)?;
+        saved.heartbeats = self.heartbeats()?;
         let mut query = self
             .conn
             .prepare("SELECT body, undo FROM attempt WHERE ended IS NULL ORDER BY id")
@@ -79,6 +94,60 @@ impl Store {
             )
             .map_err(broken(doing))?;
         Ok(saved)
+    }
+
+    fn heartbeats(&self) -> Result<Vec<(Name, Moment, Value)>, StoreError> {
+        let doing = "load the store";
+        let mut query = self
+            .conn
+            .prepare("SELECT name, at, body FROM heartbeat ORDER BY name")
+            .map_err(broken(doing))?;
+        let rows = query
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            })
+            .map_err(broken(doing))?;
+        rows.map(|row| {
+            let (name, at, body) = row.map_err(broken(doing))?;
+            Ok((name, Moment(at), parse(&body)?))
+        })
+        .collect()
+    }
+
+    /// One of the small things that stand.
+    fn order<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.conn
+            .query_row(
+                "SELECT body FROM standing_order WHERE name = ?1",
+                [name],
+                |row| row.get::<_, String>(0),
+            )
+            .optional()
+            .map_err(broken("load the store"))?
+            .map(|body| parse(&body))
+            .transpose()
+    }
+
+    /// Pages, newest first, at most so many.
+    pub fn pages(&self, limit: usize) -> Result<Vec<Paged>, StoreError> {
+        let doing = "read the pages";
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT id, body FROM page ORDER BY id DESC LIMIT ?1")
+            .map_err(broken(doing))?;
+        let rows = query
+            .query_map([limit as i64], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(broken(doing))?;
+        rows.map(|row| {
+            let (id, body): (i64, String) = row.map_err(broken(doing))?;
+            Ok(Paged {
+                id,
+                page: parse(&body)?,
+            })
+        })
+        .collect()
     }
 
     fn bodies<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<(Name, T)>, StoreError> {

@@ -109,6 +109,13 @@ fn forget_history(
         .execute("DELETE FROM entry WHERE at < ?1", [edge])
         .map_err(StoreError::sqlite(doing))?;
     ledger::add_past(conn, &past)?;
+    for query in [
+        "DELETE FROM page WHERE at < ?1",
+        "DELETE FROM heartbeat WHERE at < ?1",
+    ] {
+        conn.execute(query, [before.0])
+            .map_err(StoreError::sqlite(doing))?;
+    }
     pruned.standings = forget_standings(conn, before).map_err(StoreError::sqlite(doing))?;
     pruned.more |= old.len() == ROWS || edge < last.0;
     Ok(())

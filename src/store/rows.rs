@@ -14,12 +14,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{
-    attempt::{Attempt, AttemptId, End, NoteKind, Phase, Row},
+    attempt::{Attempt, AttemptId, End, NoteKind, Page, Phase, Row},
     moment::Moment,
     standing::{Budget, Pause, Standing},
 };
 
-use super::{Durability, HistoryEntry, Store, StoreError};
+use super::{
+    Durability, HistoryEntry, Store, StoreError,
+    load::{SILENCES, STORM},
+};
 
 impl Store {
     /// Writes rows in their order, all or none.
@@ -114,20 +117,18 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
                 message: message.clone(),
             },
         ),
-        Row::Held {
-            check,
-            at,
-            by,
-            until,
-        } => put_entry(
+        Row::Held { check, at, hold } => put_entry(
             conn,
             &HistoryEntry::Held {
                 check: check.clone(),
                 at: *at,
-                by: *by,
-                until: *until,
+                hold: hold.clone(),
             },
         ),
+        Row::Silences(silences) => put_order(conn, SILENCES, Some(silences)),
+        Row::Storm(storm) => put_order(conn, STORM, storm.as_ref()),
+        Row::Page(page) => put_page(conn, page),
+        Row::Heartbeat { name, at, payload } => put_heartbeat(conn, name, *at, payload),
         Row::Note {
             check,
             at,
@@ -167,6 +168,43 @@ fn put_budget(conn: &Connection, check: &str, budget: &Budget) -> Result<(), Sto
         .and_then(|mut query| query.execute(params![check, at.0, text(budget)?]))
         .map(drop)
         .map_err(StoreError::sqlite("write a budget"))
+}
+
+fn put_order<T: Serialize>(
+    conn: &Connection,
+    name: &str,
+    order: Option<&T>,
+) -> Result<(), StoreError> {
+    let done = match order {
+        Some(order) => text(order).and_then(|body| {
+            conn.execute(
+                "INSERT OR REPLACE INTO standing_order (name, body) VALUES (?1, ?2)",
+                params![name, body],
+            )
+        }),
+        None => conn.execute("DELETE FROM standing_order WHERE name = ?1", [name]),
+    };
+    done.map(drop)
+        .map_err(StoreError::sqlite("write what stands"))
+}
+
+fn put_heartbeat(
+    conn: &Connection,
+    name: &str,
+    at: Moment,
+    payload: &Value,
+) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT OR REPLACE INTO heartbeat (name, at, body) VALUES (?1, ?2, ?3)")
+        .and_then(|mut query| query.execute(params![name, at.0, text(payload)?]))
+        .map(drop)
+        .map_err(StoreError::sqlite("write a heartbeat"))
+}
+
+fn put_page(conn: &Connection, page: &Page) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT INTO page (at, name, body) VALUES (?1, ?2, ?3)")
+        .and_then(|mut query| query.execute(params![page.at.0, page.check.as_deref(), text(page)?]))
+        .map(drop)
+        .map_err(StoreError::sqlite("write a page"))
 }
 
 pub(super) fn put_pause(conn: &Connection, pause: Option<&Pause>) -> Result<(), StoreError> {
@@ -219,7 +257,7 @@ fn put_attempt(conn: &Connection, attempt: &Attempt) -> Result<(), StoreError> {
 fn put_entry(conn: &Connection, entry: &HistoryEntry) -> Result<(), StoreError> {
     let (what, word) = match entry {
         HistoryEntry::Change { to, .. } => ("change", to.word()),
-        HistoryEntry::Held { by, .. } => ("held", by.word()),
+        HistoryEntry::Held { hold, .. } => ("held", hold.by.word()),
         HistoryEntry::Note { kind, .. } => ("note", note_word(*kind)),
         // Attempts have a table of their own.
         HistoryEntry::Attempt { .. } => return Ok(()),
@@ -230,7 +268,7 @@ fn put_entry(conn: &Connection, entry: &HistoryEntry) -> Result<(), StoreError> 
     .and_then(|mut query| {
         query.execute(params![
             entry.at().0,
-            &**entry.check(),
+            entry.check().map_or("", |check| check),
             what,
             word,
             text(entry)?
@@ -248,6 +286,9 @@ pub(super) fn end_word(end: End) -> &'static str {
         End::Interrupted => "interrupted",
         End::Withheld => "withheld",
         End::Would => "would",
+        End::Denied => "denied",
+        End::Expired => "expired",
+        End::Withdrawn => "withdrawn",
     }
 }
 
@@ -258,6 +299,14 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::Escalated => "escalated",
         NoteKind::Interrupted => "interrupted",
         NoteKind::RolledBack => "rolled_back",
+        NoteKind::Proposed => "proposed",
+        NoteKind::Approved => "approved",
+        NoteKind::Denied => "denied",
+        NoteKind::Expired => "expired",
+        NoteKind::Withdrawn => "withdrawn",
+        NoteKind::Held => "held",
+        NoteKind::StormBegan => "storm_began",
+        NoteKind::StormEnded => "storm_ended",
     }
 }
 
@@ -312,7 +361,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{standing::HeldBy, status::Status},
+        model::{
+            standing::{HeldBy, Hold},
+            status::Status,
+        },
         permission::settings::Keep,
         store::sample::{NOON, attempt, budget, change, ended, minutes, standing},
     };
@@ -453,15 +505,14 @@ mod tests {
             Row::Held {
                 check: "a".into(),
                 at: at(1),
-                by: HeldBy::Cooldown,
-                until: Some(at(9)),
+                hold: Hold::by(HeldBy::Cooldown).until(at(9)),
             },
             change("b", at(2), Status::Ok, Status::Warning),
             change("a", at(3), Status::Critical, Status::Warning),
             written(ended(&attempt(1, "a", at(3)), End::Verified, at(3))),
             change("a", at(3), Status::Warning, Status::Ok),
             Row::Note {
-                check: "b".into(),
+                check: Some("b".into()),
                 at: at(4),
                 kind: NoteKind::Escalated,
                 text: "help".to_owned(),
@@ -476,7 +527,7 @@ mod tests {
                 let minute = entry.at().since(NOON).as_secs() / 60;
                 let what = match entry {
                     HistoryEntry::Change { from, to, .. } => format!("{from}>{to}"),
-                    HistoryEntry::Held { by, .. } => format!("held by {by}"),
+                    HistoryEntry::Held { hold, .. } => format!("held by {}", hold.by),
                     HistoryEntry::Note { text, .. } => text.clone(),
                     HistoryEntry::Attempt { attempt, undone } => {
                         assert_eq!(*undone, Some(at(8)));
@@ -484,7 +535,10 @@ mod tests {
                         format!("attempt {}", attempt.id)
                     }
                 };
-                format!("{minute} {} {what}", entry.check())
+                format!(
+                    "{minute} {} {what}",
+                    entry.check().map_or("*", |check| check)
+                )
             });
             seen.collect()
         };

@@ -35,6 +35,9 @@ pub(super) fn standing(status: Status, at: Moment) -> Standing {
         streak: 3,
         prior: Arc::default(),
         held_by: None,
+        turned: None,
+        paged: Default::default(),
+        outside: None,
     }
 }
 
@@ -66,6 +69,7 @@ pub(super) fn attempt(id: AttemptId, check: &str, begun: Moment) -> Attempt {
             },
             guard: Guard::default(),
             approve: false,
+            approve_within: minutes(60),
             rollback: true,
             escalate: Vec::new(),
         }),
@@ -82,6 +86,9 @@ pub(super) fn attempt(id: AttemptId, check: &str, begun: Moment) -> Attempt {
         trial: false,
         round: None,
         withheld: None,
+        targets: Vec::new(),
+        approved: None,
+        opens: None,
     }
 }
 

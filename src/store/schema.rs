@@ -10,12 +10,30 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// `PRAGMA application_id`: "home".
 pub(super) const APPLICATION: i64 = 0x686f_6d65;
 
-pub(super) const HISTORY: &str = "
+/// What version 2 added: small things that stand (`silences`, `storm`), heartbeats as they were heard last, and pages.
+macro_rules! added {
+    () => {
+        "
+CREATE TABLE standing_order (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE heartbeat (name TEXT PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE page (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    name TEXT,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX page_at ON page (at);
+"
+    };
+}
+
+pub(super) const HISTORY: &str = concat!(
+    "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE standing (name TEXT PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE budget (name TEXT PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -63,7 +81,9 @@ CREATE TABLE ledger_past (
     PRIMARY KEY (name, kind)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO counter VALUES ('next_attempt', 1), ('opened', 0);
-";
+",
+    added!()
+);
 
 pub(super) const FACTS: &str = "
 CREATE TABLE name (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -114,14 +134,24 @@ pub(super) fn verify(
             known: VERSION,
         });
     }
-    migrate(found)?;
+    migrate(conn, tables, found)?;
     complete(conn, tables)
 }
 
-/// Brings an older store to [`VERSION`].
-fn migrate(found: i64) -> Result<(), StoreError> {
+/// Brings an older store to [`VERSION`]. The tables of facts have been the same from the first: they are only read.
+fn migrate(conn: &Connection, tables: &str, found: i64) -> Result<(), StoreError> {
     match found {
         VERSION => Ok(()),
+        1 if tables == FACTS => Ok(()),
+        1 => {
+            let steps = concat!(
+                "BEGIN IMMEDIATE;",
+                added!(),
+                "PRAGMA user_version = 2; COMMIT;"
+            );
+            conn.execute_batch(steps)
+                .map_err(broken("bring the store to this version"))
+        }
         _ => Err(StoreError::corrupt(format!(
             "its version is {found}, which never existed"
         ))),

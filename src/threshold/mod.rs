@@ -170,6 +170,7 @@ pub fn judge(
         publish,
         duration_ms: 0.0,
         facts,
+        unhidden: None,
     }
 }
 

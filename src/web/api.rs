@@ -24,7 +24,13 @@ use crate::{
         answer::{Answer, StepAnswer},
         handle::{ReloadAnswer, StatusAnswer},
     },
-    model::{Name, moment::Moment, span::Span, standing::Pause, text::meant},
+    model::{
+        Name,
+        moment::Moment,
+        span::Span,
+        standing::{Pause, Silence},
+        text::meant,
+    },
     permission::OWN,
     store::{HISTORY_LIMIT, HistoryQuery, PAUSE_FILE},
 };
@@ -57,9 +63,14 @@ pub fn router(api: Api) -> Router {
         .route("/api/investigate", post(investigate))
         .route("/api/pause", post(pause))
         .route("/api/resume", post(resume))
+        .route("/api/silence", post(silence))
+        .route("/api/unsilence", post(unsilence))
+        .route("/api/approve", post(approve))
+        .route("/api/deny", post(deny))
         .route("/api/undo", post(undo))
         .route("/api/reload", post(reload))
         .route("/api/event", post(event))
+        .route("/api/heartbeat/{name}", post(heartbeat))
         .route("/api/sre/health", post(health::look));
     finished(reading().merge(writing), api)
 }
@@ -252,6 +263,76 @@ async fn resume(State(api): State<Api>) -> Answered<Value> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Hush {
+    /// Empty for all of them.
+    checks: Vec<String>,
+    for_s: f64,
+    #[serde(default)]
+    reason: String,
+    by: Option<String>,
+}
+
+/// The longest a silence may last, in seconds: nobody remembers one after a year.
+const SILENT: f64 = 366.0 * 86_400.0;
+
+async fn silence(State(api): State<Api>, Said(hush): Said<Hush>) -> Answered<Silence> {
+    let span = Duration::try_from_secs_f64(hush.for_s)
+        .ok()
+        .filter(|span| !span.is_zero() && hush.for_s <= SILENT)
+        .ok_or_else(|| Refusal::bad("for_s is a number of seconds above 0, at most a year"))?;
+    let now = api.clock.now();
+    let silence = Silence {
+        id: 0,
+        checks: api.known(hush.checks).await?,
+        at: now,
+        until: now.plus(span),
+        by: limited("by", hush.by.unwrap_or_else(|| "the API".to_owned()))?,
+        reason: limited("reason", hush.reason)?,
+    };
+    Ok(Json(api.handle.silence(silence).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unhush {
+    id: u64,
+}
+
+async fn unsilence(State(api): State<Api>, Said(Unhush { id }): Said<Unhush>) -> Answered<Value> {
+    match api.handle.unsilence(id).await? {
+        true => Ok(Json(json!({"id": id, "ended": true}))),
+        false => Err(Refusal::absent(format!("there is no silence {id}"))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    attempt: u64,
+    by: Option<String>,
+    reason: Option<String>,
+}
+
+async fn approve(State(api): State<Api>, Said(word): Said<Word>) -> Answered<Value> {
+    decide(&api, word, true).await
+}
+
+async fn deny(State(api): State<Api>, Said(word): Said<Word>) -> Answered<Value> {
+    decide(&api, word, false).await
+}
+
+async fn decide(api: &Api, word: Word, yes: bool) -> Answered<Value> {
+    let by = limited("by", word.by.unwrap_or_else(|| "the API".to_owned()))?;
+    let reason = limited("reason", word.reason.unwrap_or_default())?;
+    let verdict = if yes { Ok(()) } else { Err(reason) };
+    match api.handle.decide(word.attempt, by, verdict).await? {
+        Ok(check) => Ok(Json(json!({"attempt": word.attempt, "check": check}))),
+        Err(why) => Err(Refusal::new(StatusCode::CONFLICT, why)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Undo {
     attempt: u64,
     by: Option<String>,
@@ -288,6 +369,37 @@ async fn event(
     }
     api.handle.event(event)?;
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true}))).into_response())
+}
+
+/// Larger payloads are refused, in bytes.
+const PAYLOAD: usize = 64 << 10;
+
+/// The body is the payload: any JSON, or nothing.
+async fn heartbeat(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    body: axum::body::Bytes,
+) -> Answered<Value> {
+    if body.len() > PAYLOAD {
+        let told = format!("a payload has at most {PAYLOAD} bytes");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, told));
+    }
+    let payload = match body.as_ref() {
+        [] => Value::Null,
+        body => serde_json::from_slice(body)
+            .map_err(|error| Refusal::bad(format!("the payload is no JSON: {error}")))?,
+    };
+    match api.handle.heartbeat(name.as_str().into(), payload).await? {
+        Ok(()) => Ok(Json(json!({"heard": name}))),
+        Err(known) => {
+            let meant = meant(&name, known.iter().map(|name| &**name))
+                .map(|meant| format!(": did you mean `{meant}`?"))
+                .unwrap_or_default();
+            Err(Refusal::absent(format!(
+                "no rule waits for a heartbeat `{name}`{meant}"
+            )))
+        }
+    }
 }
 
 fn limited(what: &str, text: String) -> Result<String, Refusal> {

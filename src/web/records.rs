@@ -19,7 +19,8 @@ use crate::{
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryAnswer {
-    pub check: String,
+    /// `null` when it is about all of them.
+    pub check: Option<String>,
     /// Epoch seconds; of an attempt, when it began.
     pub at: f64,
     /// The same, ISO 8601 in UTC.
@@ -41,6 +42,8 @@ pub enum What {
         by: String,
         /// Epoch seconds.
         until: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     Note {
         kind: String,
@@ -59,7 +62,8 @@ pub struct AttemptAnswer {
     pub rung: usize,
     /// The single trial of a quarantined remediation.
     pub trial: bool,
-    /// How it ended (`verified`, `failed`, `superseded`, `interrupted`, `withheld`), or its phase.
+    /// How it ended (`verified`, `failed`, `superseded`, `interrupted`, `withheld`, `denied`, `expired`, `withdrawn`), or
+    /// its phase.
     pub phase: String,
     pub before: Brief,
     pub after: Option<Brief>,
@@ -97,7 +101,7 @@ impl From<HistoryEntry> for HistoryAnswer {
     fn from(entry: HistoryEntry) -> HistoryAnswer {
         let at = entry.at();
         HistoryAnswer {
-            check: entry.check().to_string(),
+            check: entry.check().map(ToString::to_string),
             at: at.seconds(),
             time: at.iso(),
             what: what(entry),
@@ -113,9 +117,10 @@ fn what(entry: HistoryEntry) -> What {
         HistoryEntry::Attempt { attempt, undone } => {
             What::Attempt(Box::new(AttemptAnswer::of(*attempt, undone)))
         }
-        HistoryEntry::Held { by, until, .. } => What::Held {
-            by: by.word().to_owned(),
-            until: until.map(Moment::seconds),
+        HistoryEntry::Held { hold, .. } => What::Held {
+            by: hold.by.word().to_owned(),
+            until: hold.until.map(Moment::seconds),
+            why: hold.why,
         },
         HistoryEntry::Note { kind, text, to, .. } => What::Note {
             kind: word(&kind),
@@ -141,7 +146,7 @@ impl AttemptAnswer {
             before: attempt.before,
             after: attempt.after,
             took_s: took.map(|took| took.as_secs_f64()),
-            withheld: attempt.withheld.map(|by| by.word().to_owned()),
+            withheld: attempt.withheld.map(|hold| hold.by.word().to_owned()),
             undone: undone.map(Moment::seconds),
         }
     }
@@ -157,6 +162,7 @@ fn word(value: &impl Serialize) -> String {
 
 fn name(phase: &Phase) -> &'static str {
     match phase {
+        Phase::Proposed { .. } => "proposed",
         Phase::Intended => "intended",
         Phase::Acting => "acting",
         Phase::Settling { .. } => "settling",
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn a_line_reads_itself_back() {
         let note = HistoryEntry::Note {
-            check: "a".into(),
+            check: Some("a".into()),
             at: Moment(1_767_700_800_500),
             kind: NoteKind::RolledBack,
             text: "2 steps were undone".to_owned(),

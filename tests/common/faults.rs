@@ -54,9 +54,16 @@ fn fault(name: &'static str, code: &'static str, marked: &str) -> Fault {
 /// A whole file of what may be only some lines of a check called `extra`, which looks at a JSON file.
 pub fn file_of(lines: &str) -> String {
     if lines.starts_with(|c: char| c.is_ascii_alphabetic())
-        && ["checks", "vars", "defaults", "tests", "investigations"]
-            .iter()
-            .any(|part| lines.starts_with(&format!("{part}:")))
+        && [
+            "calendars",
+            "checks",
+            "vars",
+            "defaults",
+            "tests",
+            "investigations",
+        ]
+        .iter()
+        .any(|part| lines.starts_with(&format!("{part}:")))
     {
         return lines.to_owned();
     }
@@ -235,32 +242,30 @@ fn keys() -> Vec<Fault> {
         ),
         check("an unknown status", "bad-value", "on_error: §bad"),
         check(
+            "a template in the host of a URL",
+            "bad-value",
+            "remediation: [ { call_http: { url: '§http://${doc.host}/' } } ]",
+        ),
+        check(
+            "a host that is not allowed",
+            "not-allowed",
+            "remediation: [ { call_http: { url: '§http://api.example.net/' } } ]",
+        ),
+        check(
             "a probe of a later version",
             "not-yet",
             "threshold: { critical: missing }",
         )
-        .replacing("{ json:", "{ §http:"),
-        fault("calendars", "not-yet", "§calendars: {}\n"),
-        check("cron", "not-yet", "trigger: { §cron: '*/5 * * * *' }"),
+        .replacing("{ json:", "{ §prometheus:"),
         check(
-            "during",
-            "not-yet",
-            "trigger: { every: 5m, §during: nyse.regular }",
-        ),
-        check(
-            "approval",
-            "not-yet",
-            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  approve: §true",
-        ),
-        check(
-            "escalation",
-            "not-yet",
-            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  §escalate: [ops]",
+            "nobody who could be told",
+            "unknown-notifier",
+            "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  escalate: [§ops]",
         ),
         check(
             "a step of a later version",
             "not-yet",
-            "remediation: [ { §call_http: { url: x } } ]",
+            "remediation: [ { §restart_unit: { unit: x } } ]",
         ),
         fault(
             "a check without a name",
@@ -313,6 +318,86 @@ fn keys() -> Vec<Fault> {
 fn values() -> Vec<Fault> {
     vec![
         check("no duration", "bad-value", "trigger: { every: §soon }"),
+        check(
+            "a cron expression with a slip",
+            "bad-cron",
+            "trigger: { cron: '§61 * * * *' }",
+        ),
+        check(
+            "a day that no month has",
+            "bad-cron",
+            "trigger: { cron: '§0 0 30 2 *' }",
+        ),
+        check(
+            "an interval and clock times",
+            "bad-value",
+            "trigger: { §every: 5m, cron: '@daily' }",
+        ),
+        check(
+            "a time zone with a slip",
+            "unknown-zone",
+            "trigger: { cron: '@daily', timezone: §Europe/Berln }",
+        ),
+        check(
+            "a time zone of no clock",
+            "bad-value",
+            "trigger: { every: 5m, §timezone: Europe/Berlin }",
+        ),
+        check(
+            "a calendar that is not there",
+            "unknown-calendar",
+            "trigger: { every: 5m, during: §offic }",
+        ),
+        check(
+            "a quiet time that is not there",
+            "unknown-calendar",
+            "trigger: { every: 5m, quiet: §nights }",
+        ),
+        fault(
+            "a session that is none",
+            "bad-calendar",
+            "calendars:\n  office:\n    weekly: { Mon-Fri: §9-17 }\n",
+        ),
+        fault(
+            "two kinds of a day of the week",
+            "bad-calendar",
+            "calendars:\n  office:\n    weekly: { Mon-Fri: '09:00-17:00', §Fri: '09:00-13:00' }\n",
+        ),
+        fault(
+            "sessions that overlap",
+            "bad-calendar",
+            "calendars:\n  office:\n    weekly: { Mon: §['09:00-12:00', '11:00-13:00'] }\n",
+        ),
+        fault(
+            "a holiday that is no date",
+            "bad-calendar",
+            "calendars:\n  office:\n    weekly: { Mon: '09:00-12:00' }\n    holidays: [ §2026-02-30 ]\n",
+        ),
+        fault(
+            "a holiday with sessions",
+            "bad-calendar",
+            "calendars:\n  office:\n    weekly: { Mon: '09:00-12:00' }\n    holidays: [2026-12-24]\n    half_days: { §2026-12-24: '09:00-10:00' }\n",
+        ),
+        fault(
+            "a window that ends before it begins",
+            "bad-calendar",
+            "calendars:\n  works:\n    windows: [ §{ from: 2026-12-02T06:00, to: 2026-12-01 } ]\n",
+        ),
+        fault(
+            "a calendar that never opens",
+            "bad-calendar",
+            "calendars:\n  office: §{ timezone: Europe/Berlin }\n",
+        ),
+        fault(
+            "a calendar with the name of a check",
+            "duplicate-name",
+            "calendars:\n  §steady: { weekly: { Mon: '09:00-12:00' } }\n",
+        ),
+        fault(
+            "an investigation that is quiet",
+            "bad-value",
+            "calendars:\n  nights: { weekly: { Mon-Sun: '22:00-06:00' } }\ninvestigations:\n  - name: rca\n    trigger: { every: 1h, §quiet: nights }\n    checks: [steady]\n",
+        ),
         check(
             "too short an interval",
             "bad-value",

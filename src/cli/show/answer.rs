@@ -89,6 +89,7 @@ fn outcome(check: &CheckAnswer, now: Moment, style: &Style) -> Option<String> {
         Decided::Held => Some(held(
             repair.held_by.as_deref().unwrap_or("a guard"),
             repair.held_until.map(Moment::from_seconds),
+            repair.held_why.as_deref(),
             now,
             style,
         )),
@@ -114,8 +115,14 @@ fn became(repair: &RemediationAnswer, style: &Style) -> String {
     }
 }
 
-/// `held by cooldown until 16:40:00 (in 10 min)`.
-pub fn held(by: &str, until: Option<Moment>, now: Moment, style: &Style) -> String {
+/// `held by cooldown until 16:40:00 (in 10 min): why`.
+pub fn held(
+    by: &str,
+    until: Option<Moment>,
+    why: Option<&str>,
+    now: Moment,
+    style: &Style,
+) -> String {
     let said = match by {
         "look_only" => "not repaired: asked only to look".to_owned(),
         "no_target" => "not repaired: its steps found nothing to do".to_owned(),
@@ -124,7 +131,10 @@ pub fn held(by: &str, until: Option<Moment>, now: Moment, style: &Style) -> Stri
     let until = until
         .map(|until| format!(" until {}", style.zone.relative(until, now)))
         .unwrap_or_default();
-    style.paint(Tone::Warning, &format!("{said}{until}"))
+    let why = why
+        .map(|why| format!(": {}", text::clean(why)))
+        .unwrap_or_default();
+    style.paint(Tone::Warning, &format!("{said}{until}{why}"))
 }
 
 /// A step with its outcome, and the difference it made.

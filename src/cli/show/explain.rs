@@ -57,6 +57,10 @@ pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
     branches.extend(reasons(explanation, verdict, &mut told, style));
     branches.extend(untold(verdict, &told, style));
     branches.extend(values(verdict, "facts", style));
+    if let Some(opens) = moment(explanation.get("opens")).filter(|_| is_skipped(explanation)) {
+        let said = format!("not looked at; opens {}", style.zone.relative(opens, now));
+        branches.insert(0, Branch::leaf(said));
+    }
     branches.extend(remediation(explanation, now, style));
     grow(&branches, "", style, &mut shown);
     shown
@@ -247,7 +251,8 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
     let mut below = Vec::new();
     if let Some(by) = word(told, "held_by") {
         let until = moment(told.get("until"));
-        below.push(Branch::leaf(held(&by, until, now, style)));
+        let why = word(told, "why");
+        below.push(Branch::leaf(held(&by, until, why.as_deref(), now, style)));
     }
     let open = told.get("attempt").and_then(Value::as_u64);
     if let Some(attempt) = open {
@@ -256,21 +261,56 @@ fn remediation(explanation: &Value, now: Moment, style: &Style) -> Option<Branch
         below.push(Branch::leaf(style.paint(Tone::Place, &said)));
     }
     below.extend(spent(&budget, guard.as_ref(), now, style));
-    if let Some(guard) = guard.as_ref().filter(|_| open.is_none()) {
+    // What holds it by other things than its own past is told above, and nobody knows for how long.
+    let elsewhere = ["silence", "storm", "dependency", "settling", "approval"];
+    let elsewhere = word(told, "held_by").is_some_and(|by| elsewhere.contains(&by.as_str()));
+    if let Some(guard) = guard.as_ref().filter(|_| open.is_none() && !elsewhere) {
         let next = next_possible(&budget, guard, pause.as_ref(), now);
-        below.push(Branch::leaf(match next {
-            Some(at) if at <= now => "a repair may start now".to_owned(),
-            Some(at) => format!(
-                "a repair may start again at {}",
-                style.zone.relative(at, now)
-            ),
-            None => "no repair may start until a person resumes".to_owned(),
+        let said = match (next, hours(explanation, told)) {
+            (Some(next), Hours::From(at)) => Ok(Some(next.max(at))),
+            (Some(_), Hours::Never(why)) => Err(why),
+            (next, _) => Ok(next),
+        };
+        below.push(Branch::leaf(match said {
+            Err(why) => format!("no repair starts: {why}"),
+            Ok(next) => match next {
+                Some(at) if at <= now => "a repair may start now".to_owned(),
+                Some(at) => format!(
+                    "a repair may start again at {}",
+                    style.zone.relative(at, now)
+                ),
+                None => "no repair may start until a person resumes".to_owned(),
+            },
         }));
     }
     if below.is_empty() {
         below.push(Branch::leaf(style.dim("nothing holds it")));
     }
     Some(Branch::of(style.strong("remediation"), below))
+}
+
+/// When the calendars of a check let its repairs begin.
+enum Hours {
+    Always,
+    From(Moment),
+    /// Nobody can tell when.
+    Never(&'static str),
+}
+
+fn hours(explanation: &Value, remediation: &Value) -> Hours {
+    let (until, why) = if is_skipped(explanation) {
+        let opens = moment(explanation.get("opens"));
+        (opens, "it is outside its calendar")
+    } else if word(remediation, "held_by").as_deref() == Some("quiet") {
+        (moment(remediation.get("until")), "it is quiet")
+    } else {
+        return Hours::Always;
+    };
+    until.map_or(Hours::Never(why), Hours::From)
+}
+
+fn is_skipped(explanation: &Value) -> bool {
+    explanation.pointer("/verdict/skipped") == Some(&Value::Bool(true))
 }
 
 fn spent(budget: &Budget, guard: Option<&Guard>, now: Moment, style: &Style) -> Vec<Branch> {
@@ -312,13 +352,17 @@ fn next_possible(
             guard,
             budget,
             pause,
+            silence: None,
+            storm: None,
+            dependency: None,
+            stirred: None,
             in_flight: false,
             rung: budget.rung,
             jumped: None,
         });
         match ruling {
             Ruling::Go { .. } => return Some(at),
-            Ruling::Held { until, .. } => at = until.filter(|until| *until > at)?,
+            Ruling::Held(hold) => at = hold.until.filter(|until| *until > at)?,
         }
     }
     None
@@ -348,7 +392,8 @@ mod tests {
             begun: vec![Moment(NOW.0 - 900_000), Moment(NOW.0 - 60_000)],
             rested: Some(Moment(NOW.0 - 60_000)),
             unverified: 1,
-            failed: Some(Moment(NOW.0 - 60_000)),
+            tries: 1,
+            tried: Some(Moment(NOW.0 - 60_000)),
             ..Budget::default()
         };
         json!({
@@ -386,6 +431,47 @@ mod tests {
             },
             "rule": {"file": "critical.yaml", "line": 12},
         })
+    }
+
+    #[test]
+    fn what_calendars_hold_is_told_with_its_end() {
+        let tail = |sample: &Value| {
+            let shown = explain(sample, NOW, &Style::plain());
+            shown.lines().last().unwrap_or_default().to_owned()
+        };
+        let mut outside = sample();
+        outside["verdict"] =
+            json!({"status": "OK", "message": "outside nyse.regular", "skipped": true});
+        outside["status"] = "OK".into();
+        outside["message"] = "outside nyse.regular".into();
+        outside["thresholds"] = Value::Null;
+        outside["opens"] = (NOW.seconds() + 3600.0).into();
+        outside["remediation"]["held_by"] = Value::Null;
+        insta::assert_snapshot!(explain(&outside, NOW, &Style::plain()), @r"
+        weights_file  OK  since 16:20:00 (10 min ago)
+        outside nyse.regular
+        The composite weights exist.
+        critical.yaml:12
+        ├─ not looked at; opens 17:30:00 (in 1 h)
+        └─ remediation
+           ├─ spent 2 of 3 in 1 h
+           ├─ 1 repair in a row did not help
+           └─ a repair may start again at 17:30:00 (in 1 h)
+        ");
+        outside["opens"] = Value::Null;
+        assert_eq!(
+            tail(&outside),
+            "   └─ no repair starts: it is outside its calendar"
+        );
+        let mut quiet = sample();
+        quiet["remediation"]["held_by"] = "quiet".into();
+        quiet["remediation"]["until"] = (NOW.seconds() + 7200.0).into();
+        assert_eq!(
+            tail(&quiet),
+            "   └─ a repair may start again at 18:30:00 (in 2 h)"
+        );
+        quiet["remediation"]["until"] = Value::Null;
+        assert_eq!(tail(&quiet), "   └─ no repair starts: it is quiet");
     }
 
     #[test]

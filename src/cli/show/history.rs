@@ -22,7 +22,7 @@ pub fn history(entries: &[HistoryAnswer], now: Moment, style: &Style) -> String 
     }
     let names = entries
         .iter()
-        .map(|entry| textwrap::core::display_width(&text::clean(&entry.check)))
+        .map(|entry| textwrap::core::display_width(&whose(entry)))
         .max()
         .unwrap_or(0);
     let mut shown = String::new();
@@ -43,12 +43,17 @@ pub fn history(entries: &[HistoryAnswer], now: Moment, style: &Style) -> String 
 fn line(entry: &HistoryAnswer, names: usize, now: Moment, style: &Style) -> String {
     let at = Moment::from_seconds(entry.at);
     let time = style.dim(&style.zone.clock(at));
-    let name = text::clean(&entry.check);
+    let name = whose(entry);
     let pad = " ".repeat(names.saturating_sub(textwrap::core::display_width(&name)));
     let (said, below) = said(entry, at, now, style);
     let said = broken(&said, TIME + names + 2, style);
     let below = indented(&below, TIME + names + 4);
     format!("{time}  {}{pad}  {said}\n{below}", style.strong(&name))
+}
+
+fn whose(entry: &HistoryAnswer) -> String {
+    let check = entry.check.as_deref();
+    check.map_or_else(|| "every check".to_owned(), text::clean)
 }
 
 fn said(entry: &HistoryAnswer, at: Moment, now: Moment, style: &Style) -> (String, String) {
@@ -57,7 +62,7 @@ fn said(entry: &HistoryAnswer, at: Moment, now: Moment, style: &Style) -> (Strin
             let said = format!("{}  {}", style.change(*from, *to), text::clean(message));
             (said, String::new())
         }
-        What::Held { by, until } => {
+        What::Held { by, until, why } => {
             // Times of long ago are told as they were seen then.
             let until = until.map(Moment::from_seconds);
             let seen = if until.is_some_and(|until| until > now) {
@@ -65,7 +70,7 @@ fn said(entry: &HistoryAnswer, at: Moment, now: Moment, style: &Style) -> (Strin
             } else {
                 at
             };
-            (held(by, until, seen, style), String::new())
+            (held(by, until, why.as_deref(), seen, style), String::new())
         }
         What::Note { kind, text, to } => {
             let to = match to.is_empty() {
@@ -135,7 +140,7 @@ mod tests {
     fn days_stand_above_what_happened_on_them() {
         let now = Moment(1_767_717_000_000);
         let entry = |back: f64, check: &str, what| HistoryAnswer {
-            check: check.to_owned(),
+            check: Some(check.to_owned()),
             at: now.seconds() - back,
             time: String::new(),
             what,
@@ -178,6 +183,7 @@ mod tests {
                 What::Held {
                     by: "in_flight".to_owned(),
                     until: Some(now.seconds() - 89_400.0),
+                    why: Some("the repair before has not ended".to_owned()),
                 },
             ),
             entry(

@@ -66,10 +66,28 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             let (tone, word, said) = ended(attempt, style);
             line(tone, word, &attempt.check, &said)
         }
-        News::Held { check, by, until } => {
-            line(Tone::Warning, "held", check, &held(by, *until, now, style))
+        News::Held { check, hold } => {
+            let said = held(hold.by.word(), hold.until, hold.why.as_deref(), now, style);
+            line(Tone::Warning, "held", check, &said)
         }
-        News::Note { check, text } => line(Tone::Strong, "note", check, &text::clean(text)),
+        News::Note {
+            check: Some(check),
+            text,
+        } => line(Tone::Strong, "note", check, &text::clean(text)),
+        News::Note { check: None, text } => whole(Tone::Warning, "note", &text::clean(text)),
+        News::Silenced(silence) => {
+            let whose = match silence.checks.is_empty() {
+                true => "every check".to_owned(),
+                false => text::clean(&silence.checks.join(", ")),
+            };
+            let said = format!(
+                "{whose}: neither repaired nor told of until {}{}",
+                style.zone.relative(silence.until, now),
+                because(&silence.by, &silence.reason)
+            );
+            whole(Tone::Warning, "silence", &said)
+        }
+        News::Unsilenced(id) => whole(Tone::Good, "silence", &format!("silence {id} was ended")),
         News::Reloaded {
             generation,
             changes,
@@ -168,11 +186,24 @@ pub fn ended(attempt: &Attempt, style: &Style) -> (Tone, &'static str, String) {
             "it was interrupted, and the check is not OK",
         ),
         Some(End::Withheld) => {
-            let by = attempt.withheld.map_or("a guard", |by| by.word());
-            let said = held(by, None, attempt.begun, style);
+            let hold = attempt.withheld.as_ref();
+            let by = hold.map_or("a guard", |hold| hold.by.word());
+            let why = hold.and_then(|hold| hold.why.as_deref());
+            let said = held(by, None, why, attempt.begun, style);
             return (Tone::Warning, "held", format!("{said}{number}"));
         }
         Some(End::Would) => (Tone::Place, "would", "nothing was done"),
+        Some(End::Denied) => (Tone::Warning, "denied", "nothing was done"),
+        Some(End::Expired) => (
+            Tone::Warning,
+            "expired",
+            "nobody approved it in time; nothing was done",
+        ),
+        Some(End::Withdrawn) => (
+            Tone::Place,
+            "ended",
+            "what was proposed is no longer needed",
+        ),
         None => (Tone::Place, "repair", "is under way"),
     };
     (tone, word, format!("{change}  {said}{number}"))
@@ -210,8 +241,13 @@ pub fn json(news: &News, now: Moment) -> Value {
         } => json!({"news": "changed", "check": check, "from": from, "to": to, "message": message}),
         News::Acted(attempt) => json!({"news": "acted", "attempt": brief(attempt)}),
         News::Ended(attempt) => json!({"news": "ended", "attempt": brief(attempt)}),
-        News::Held { check, by, until } => json!({
-            "news": "held", "check": check, "by": by, "until": until.map(Moment::seconds),
+        News::Silenced(silence) => json!({
+            "news": "silenced", "id": silence.id, "checks": silence.checks, "by": silence.by,
+            "reason": silence.reason, "until": silence.until.seconds(),
+        }),
+        News::Unsilenced(id) => json!({"news": "unsilenced", "id": id}),
+        News::Held { check, hold } => json!({
+            "news": "held", "check": check, "by": hold.by, "until": hold.until.map(Moment::seconds), "why": hold.why,
         }),
         News::Note { check, text } => json!({"news": "note", "check": check, "text": text}),
         News::Reloaded {
@@ -302,6 +338,7 @@ pub(crate) mod samples {
                 },
                 guard: Guard::default(),
                 approve: false,
+                approve_within: Duration::from_secs(3600),
                 rollback: true,
                 escalate: vec![],
             }),
@@ -340,6 +377,9 @@ pub(crate) mod samples {
             trial: false,
             round: None,
             withheld: None,
+            targets: vec![],
+            approved: None,
+            opens: None,
         }
     }
 
@@ -358,11 +398,11 @@ pub(crate) mod samples {
             News::Ended(Arc::new(attempt(Some(End::Failed)))),
             News::Held {
                 check: "cache_lock".into(),
-                by: "cooldown".to_owned(),
-                until: Some(NOON.plus(Duration::from_secs(540))),
+                hold: crate::model::standing::Hold::by(crate::model::standing::HeldBy::Cooldown)
+                    .until(NOON.plus(Duration::from_secs(540))),
             },
             News::Note {
-                check: "cache_lock".into(),
+                check: Some("cache_lock".into()),
                 text: "quarantined: 3 repairs in a row did not help".to_owned(),
             },
             News::Reloaded {

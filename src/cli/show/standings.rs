@@ -1,9 +1,15 @@
 //! `status`: how everything stands, and why if something is unusual.
 
-use super::{Style, Tone, answer::counts, news::because, table::table, text, time};
+use super::{
+    Style, Tone,
+    answer::{counts, held, one_step},
+    news::because,
+    table::{indented, table},
+    text, time,
+};
 use crate::{
-    engine::handle::{StandingAnswer, StatusAnswer},
-    model::moment::Moment,
+    engine::handle::{Proposal, StandingAnswer, StatusAnswer},
+    model::{moment::Moment, standing::Silence},
 };
 
 /// `asleep`: no engine runs, this is what the last one remembered.
@@ -30,22 +36,92 @@ pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
         shown.push_str(&style.paint(Tone::Warning, &said));
         shown.push_str("\n\n");
     }
+    if let Some(storm) = &status.storm {
+        let since = style.zone.relative(storm.began, now);
+        let until = style.zone.relative(storm.until, now);
+        let said = format!(
+            "STORM since {since}: {} turned bad together; repairs wait until fewer are left, until {until}, or until `homeostat resume`",
+            text::count(storm.checks.len(), "check")
+        );
+        shown.push_str(&style.paint(Tone::Bad, &said));
+        shown.push_str("\n\n");
+    }
     let rows: Vec<Vec<String>> = status
         .checks
         .iter()
         .map(|check| row(check, now, style))
         .collect();
     shown.push_str(&table(&rows, &[], style));
+    for (head, below) in [
+        ("Silenced", silences(&status.silences, now, style)),
+        (
+            "Waiting for a person",
+            proposals(&status.proposals, now, style),
+        ),
+    ] {
+        if !below.is_empty() {
+            shown.push_str(&format!("\n{}\n{below}", style.strong(head)));
+        }
+    }
     shown.push_str(&footer(status, style));
     shown
+}
+
+/// One line for each silence.
+pub fn silences(silences: &[Silence], now: Moment, style: &Style) -> String {
+    let line = |silence: &Silence| {
+        let whose = match silence.checks.is_empty() {
+            true => "every check".to_owned(),
+            false => text::clean(&silence.checks.join(", ")),
+        };
+        let until = style.zone.relative(silence.until, now);
+        format!(
+            "  silence {}: {} until {until}{}\n",
+            silence.id,
+            style.strong(&whose),
+            because(&silence.by, &silence.reason)
+        )
+    };
+    silences.iter().map(line).collect()
+}
+
+/// What waits for a person, with what it would do.
+pub fn proposals(proposals: &[Proposal], now: Moment, style: &Style) -> String {
+    let one = |proposal: &Proposal| {
+        let until = style
+            .zone
+            .relative(Moment::from_seconds(proposal.until), now);
+        let word = match &proposal.approved_by {
+            Some(by) => format!("approved by {}, held by a guard", text::clean(by)),
+            None => format!(
+                "`homeostat approve {0}` or `homeostat deny {0}`",
+                proposal.attempt
+            ),
+        };
+        let steps = proposal.steps.iter().map(|step| one_step(step, style));
+        let steps = steps.collect::<String>();
+        format!(
+            "  {}  {}  {}\n    {word} until {until}\n{}",
+            style.strong(&text::clean(&proposal.check)),
+            style.status(proposal.before.status),
+            text::clean(&proposal.before.message),
+            indented(&steps, 4),
+        )
+    };
+    proposals.iter().map(one).collect()
 }
 
 fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
     let since = Moment::from_seconds(check.since);
     let mut said = text::clean(&check.message);
     if let Some(by) = &check.held_by {
-        let by = text::clean(by).replace('_', " ");
-        said.push_str(&style.paint(Tone::Warning, &format!("  held by {by}")));
+        let until = check.held_until.map(Moment::from_seconds);
+        let said_of = held(by, until, check.held_why.as_deref(), now, style);
+        said.push_str(&format!("  {said_of}"));
+    }
+    if let Some(opens) = check.opens.map(Moment::from_seconds) {
+        let opens = style.zone.relative(opens, now);
+        said.push_str(&style.dim(&format!("  opens {opens}")));
     }
     if let Some((attempt, phase)) = &check.attempt {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
@@ -111,6 +187,9 @@ pub(crate) mod samples {
             looked: Some(now - 3.0),
             looks: 9,
             held_by: None,
+            held_until: None,
+            held_why: None,
+            opens: None,
             attempt: None,
         };
         let mut lock = check(
@@ -146,6 +225,9 @@ pub(crate) mod samples {
             complaints: vec![],
             complaints_text: None,
             missed_slots: 2,
+            silences: vec![],
+            storm: None,
+            proposals: vec![],
             store: None,
         }
     }

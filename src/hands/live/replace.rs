@@ -1,4 +1,4 @@
-//! Replacing and removing one file, so that at every instant, a power cut included, the target is either the old file
+//! Replacing, moving and removing one file, so that at every instant, a power cut included, the target is either the old file
 //! or the new one, whole.
 //!
 //! The new body goes to a temporary file in the same directory, through the directory's own handle, and to the disk;
@@ -20,8 +20,8 @@ use rustix::{
 use crate::{
     hands::{
         HandsError,
-        effect::Rights,
-        image::{Seen, look_in, sha256},
+        effect::{Leave, Rights},
+        image::{Mark, Seen, find_in, look_in, sha256},
     },
     permission::Slot,
 };
@@ -47,9 +47,29 @@ pub(super) fn replace(
     if !seen.is_still(&look_in(slot)?) {
         return Err(changed(slot));
     }
-    let failed =
-        |error: io::Error| HandsError::Failed(format!("could not write {}: {error}", slot.path));
     let mut notes = Vec::new();
+    let temporary = stage(slot, seen, body, rights, fill, &mut notes)?;
+    if !seen.is_still(&look_in(slot)?) {
+        return Err(changed(slot));
+    }
+    match temporary.take_name(seen.file().is_none()) {
+        Err(Errno::EXIST) => return Err(changed(slot)),
+        result => result.map_err(|error| unwritable(slot, error.into()))?,
+    }
+    notes.extend(settle(slot));
+    Ok(notes)
+}
+
+/// Puts a body beside its slot and on the disk, with all it shall have but the name.
+fn stage<'a>(
+    slot: &'a Slot,
+    seen: &Seen,
+    body: &[u8],
+    rights: Rights,
+    fill: Fill<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Temporary<'a>, HandsError> {
+    let failed = |error| unwritable(slot, error);
     let mode = rights.mode.or(seen.file().map(|image| image.mode));
     let mut temporary = Temporary::make(slot, mode).map_err(failed)?;
     fill(&mut temporary.file, body).map_err(failed)?;
@@ -62,15 +82,88 @@ pub(super) fn replace(
         temporary.file.set_permissions(mode).map_err(failed)?;
     }
     temporary.file.sync_all().map_err(failed)?;
-    if !seen.is_still(&look_in(slot)?) {
-        return Err(changed(slot));
+    Ok(temporary)
+}
+
+/// Moves what stands in one slot to another. What is left in its place is on the disk before, under another name.
+pub(super) fn move_file(
+    from: &Slot,
+    to: &Slot,
+    mark: Mark,
+    there: &Seen,
+    leave: Option<&Leave>,
+) -> Result<Vec<String>, HandsError> {
+    if find_in(from)? != Some(mark) {
+        return Err(changed(from));
     }
-    match temporary.take_name(seen.file().is_none()) {
-        Err(Errno::EXIST) => return Err(changed(slot)),
-        result => result.map_err(|error| failed(error.into()))?,
+    let mut notes = Vec::new();
+    let left = match leave {
+        Some(Leave { body, rights }) => Some(stage(
+            from,
+            &Seen::Absent,
+            body,
+            *rights,
+            &mut fill,
+            &mut notes,
+        )?),
+        None => None,
+    };
+    if !there.is_still(&look_in(to)?) {
+        return Err(changed(to));
     }
-    notes.extend(settle(slot));
+    match rename(from, to, there.file().is_none()) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Err(changed(to)),
+        Err(Errno::NOENT) => return Err(changed(from)),
+        Err(Errno::XDEV) => {
+            return Err(HandsError::Failed(format!(
+                "{} and {} are on different file systems: a file is only moved within one",
+                from.path, to.path
+            )));
+        }
+        Err(error) => {
+            return Err(HandsError::Failed(format!(
+                "could not move {} to {}: {}",
+                from.path,
+                to.path,
+                io::Error::from(error)
+            )));
+        }
+    }
+    // Another file took its name between the look and the act: then that one was moved, and goes back.
+    if find_in(to).ok().flatten() != Some(mark) && there.file().is_none() {
+        let _ = rename(to, from, true); // whoever took the name again keeps it
+        return Err(changed(from));
+    }
+    if let Some(left) = left {
+        match left.take_name(true) {
+            Ok(()) => {}
+            Err(error) => notes.push(format!(
+                "{} could not be put back: {}",
+                from.path,
+                io::Error::from(error)
+            )),
+        }
+    }
+    notes.extend(settle(to));
+    notes.extend(settle(from));
     Ok(notes)
+}
+
+/// `new`: nothing may stand there.
+fn rename(from: &Slot, to: &Slot, new: bool) -> rustix::io::Result<()> {
+    if !new {
+        return rustix::fs::renameat(&from.dir, &from.name, &to.dir, &to.name);
+    }
+    let flags = RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(&from.dir, &from.name, &to.dir, &to.name, flags) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            // An old file system: a second name is refused where there is one already, too.
+            rustix::fs::linkat(&from.dir, &from.name, &to.dir, &to.name, AtFlags::empty())?;
+            rustix::fs::unlinkat(&from.dir, &from.name, AtFlags::empty())
+        }
+        result => result,
+    }
 }
 
 /// Removes what stands in the slot, if nobody has touched it since.
@@ -83,6 +176,10 @@ pub(super) fn remove(slot: &Slot, seen: &Seen) -> Result<Vec<String>, HandsError
         HandsError::Failed(format!("could not remove {}: {error}", slot.path))
     })?;
     Ok(settle(slot).into_iter().collect())
+}
+
+fn unwritable(slot: &Slot, error: io::Error) -> HandsError {
+    HandsError::Failed(format!("could not write {}: {error}", slot.path))
 }
 
 fn changed(slot: &Slot) -> HandsError {

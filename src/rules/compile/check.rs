@@ -31,19 +31,7 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 11] = [
-    "code",
-    "http",
-    "tcp",
-    "dns",
-    "tls",
-    "process",
-    "host",
-    "heartbeat",
-    "prometheus",
-    "sql",
-    "script",
-];
+const LATER: [&str; 3] = ["code", "prometheus", "sql"];
 
 /// Compiles a check into the unit of its file.
 pub fn compile(
@@ -96,10 +84,14 @@ fn parts(
         .or(defaults.on_error)
         .unwrap_or_default();
     judged.judging.on_no_data = judging::on_no_data(rule.on_no_data.or(defaults.on_no_data));
+    let mut calendars = Vec::new();
     let trigger = match part("trigger", rule.trigger.is_some()) {
-        Some(node) => trigger::read(node, asks, mistakes),
+        Some(node) => trigger::read(node, defaults.zone, asks, &mut calendars, mistakes),
         None => defaults.trigger.clone().unwrap_or_default(),
     };
+    let rule_word = name.as_ref().map(Text::to_string);
+    unit.calendars_named
+        .extend(calendars.into_iter().map(|it| (it, rule_word.clone())));
     let timeout = judging::timeout(node, rule.timeout, mistakes)
         .or(defaults.timeout)
         .map_or(TIMEOUT, |span| span.0);
@@ -116,7 +108,7 @@ fn parts(
         });
     }
     let remedy = part("remediation", rule.remediation.is_some()).map(|part| {
-        let print = Fingerprint::new(compiler.vars);
+        let print = Fingerprint::new(compiler.vars).knowing(compiler.scripts);
         remediation::read(part, trigger.every, defaults, &names, print, notes)
     });
     let name = name?;
@@ -128,6 +120,19 @@ fn parts(
                     looks: true,
                     rule: Some(name.to_string()),
                 }));
+            unit.raises.extend(
+                remedy
+                    .found
+                    .raises
+                    .into_iter()
+                    .map(|event| (event, name.to_string())),
+            );
+            unit.escalations.extend(
+                remedy
+                    .escalate
+                    .into_iter()
+                    .map(|to| (to, Some(name.to_string()))),
+            );
             unit.bodies
                 .extend(remedy.found.bodies.into_iter().map(|from| Body {
                     from,
@@ -289,6 +294,7 @@ fn probe(
         engine: compiler.engine,
         known: &compiler.ground,
         permission: compiler.permission,
+        scripts: compiler.scripts,
         mistakes,
     };
     let built = (kind.build)(body, &mut workshop)?;
@@ -415,7 +421,7 @@ fn warn_idle(judging: &Judging, when: &[Status], node: &Node, notes: &mut Notes)
 }
 
 fn fingerprint(compiler: &Compiler<'_>, node: &Node, defaults: &Defaults) -> String {
-    let mut print = Fingerprint::new(compiler.vars);
+    let mut print = Fingerprint::new(compiler.vars).knowing(compiler.scripts);
     print.part("check", node);
     if let Some(defaults) = &defaults.node {
         for (key, value) in defaults.entries() {

@@ -1,10 +1,12 @@
 //! `defaults:` of a file, read once for all of its checks.
 
+use chrono_tz::Tz;
+
 use super::{
     super::{
         format::{DefaultRemediationRule, DefaultsRule, GuardRule, VerifyRule},
         reading,
-        unit::{Notes, Reference},
+        unit::{Notes, Reference, Unit},
         values::{BadStatus, StatusWord},
     },
     judging, remediation, trigger,
@@ -23,6 +25,8 @@ use crate::{
 pub struct Defaults {
     pub node: Option<Node>,
     pub trigger: Option<Trigger>,
+    /// Of cron expressions and calendars that say none.
+    pub zone: Tz,
     pub timeout: Option<crate::model::span::Span>,
     pub tags: Option<Vec<String>>,
     pub needs: Vec<Text>,
@@ -33,14 +37,13 @@ pub struct Defaults {
     pub verify: VerifyRule,
     pub guard: GuardRule,
     pub rollback: Option<bool>,
+    pub approve: Option<bool>,
+    pub approve_within: Option<std::time::Duration>,
+    pub escalate: Option<Vec<Text>>,
 }
 
 impl Defaults {
-    pub fn read(
-        node: Option<&Node>,
-        notes: &mut Notes,
-        references: &mut Vec<Reference>,
-    ) -> Defaults {
+    pub fn read(node: Option<&Node>, notes: &mut Notes, unit: &mut Unit) -> Defaults {
         let Some(node) = node.filter(|node| !matches!(node.tree, Tree::Null)) else {
             return Defaults::default();
         };
@@ -48,12 +51,20 @@ impl Defaults {
         let rule: DefaultsRule = reading::read(node, mistakes);
         let mut asks = Vec::new();
         let part = |key: &str, there: bool| node.get(key).filter(|_| there);
+        let zone = rule
+            .timezone
+            .and_then(|text| trigger::zone(&text, mistakes));
+        let zone = zone.unwrap_or_default();
+        let mut calendars = Vec::new();
         let trigger = part("trigger", rule.trigger.is_some())
-            .map(|node| trigger::read(node, &mut asks, mistakes));
+            .map(|node| trigger::read(node, zone, &mut asks, &mut calendars, mistakes));
+        unit.calendars_named
+            .extend(calendars.into_iter().map(|name| (name, None)));
         let needs = reading::check_names(rule.needs.unwrap_or_default(), mistakes);
         let mut defaults = Defaults {
             node: Some(node.clone()),
             trigger,
+            zone,
             timeout: judging::timeout(node, rule.timeout, mistakes),
             tags: rule.tags,
             on_error: part("on_error", rule.on_error.is_some())
@@ -65,9 +76,13 @@ impl Defaults {
             ..Defaults::default()
         };
         if let Some(node) = part("remediation", rule.remediation.is_some()) {
-            let node = &*reading::without_later(node, &remediation::LATER, mistakes);
             let rule: DefaultRemediationRule = reading::read(node, mistakes);
-            remediation::refuse_approval(node, rule.approve, mistakes);
+            defaults.approve = rule.approve;
+            defaults.approve_within =
+                remediation::approve_within(node, rule.approve_within, mistakes);
+            defaults.escalate = rule
+                .escalate
+                .map(|names| reading::check_names(names, mistakes));
             defaults.when = rule.when;
             defaults.rollback = rule.rollback;
             if let Some(node) = node.get("verify").filter(|_| rule.verify.is_some()) {
@@ -86,8 +101,9 @@ impl Defaults {
                 rule: None,
             }
         };
-        references.extend(asks.into_iter().map(reference(false)));
-        references.extend(proves.map(reference(true)));
+        unit.references
+            .extend(asks.into_iter().map(reference(false)));
+        unit.references.extend(proves.map(reference(true)));
         defaults.needs = needs;
         defaults
     }

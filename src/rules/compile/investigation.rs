@@ -10,7 +10,9 @@ use super::{
         names, reading,
         unit::{Notes, OwnFile, Reference, Unit},
     },
-    Compiler, rule_name, trigger,
+    Compiler,
+    defaults::Defaults,
+    rule_name, trigger,
 };
 use crate::model::{
     node::{Node, Tree},
@@ -18,14 +20,25 @@ use crate::model::{
     text::{Mistake, Text},
 };
 
-pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &Arc<str>) {
+pub fn compile(
+    compiler: &Compiler<'_>,
+    node: &Node,
+    defaults: &Defaults,
+    unit: &mut Unit,
+    source: &Arc<str>,
+) {
     let mut notes = Notes::default();
     let mistakes = &mut notes.mistakes;
     let rule: InvestigationRule = reading::read(node, mistakes);
     let name = rule_name(node, rule.name.clone(), false, unit, mistakes);
-    let mut asks = Vec::new();
+    let (mut asks, mut calendars) = (Vec::new(), Vec::new());
     let trigger = match node.get("trigger").filter(|_| rule.trigger.is_some()) {
-        Some(node) => trigger::read(node, &mut asks, mistakes),
+        Some(node) => {
+            let (zone, calendars) = (defaults.zone, &mut calendars);
+            let trigger = trigger::read(node, zone, &mut asks, calendars, mistakes);
+            refuse_quiet(node, mistakes);
+            trigger
+        }
         None => Trigger::default(),
     };
     reading::missing(node, "checks", mistakes);
@@ -51,6 +64,8 @@ pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &A
         );
     }
     let rule_word = name.as_ref().map(Text::to_string);
+    unit.calendars_named
+        .extend(calendars.into_iter().map(|it| (it, rule_word.clone())));
     let asks = asks.into_iter().map(|check| (check, false));
     let members_asked = members.iter().map(|(check, _)| (check.clone(), true));
     unit.references
@@ -64,6 +79,7 @@ pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &A
     {
         let mut print = Fingerprint::new(compiler.vars);
         print.part("investigation", node);
+        print.part("timezone", &Node::from_json(&defaults.zone.name().into()));
         let key: crate::model::Name = name.as_str().into();
         let checks: Vec<_> = members
             .iter()
@@ -91,6 +107,20 @@ pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &A
     }
     unit.complaints
         .extend(notes.complain(rule_word.as_deref(), source));
+}
+
+/// What is not repaired while it is quiet is a check: an investigation has nothing to hold.
+fn refuse_quiet(node: &Node, mistakes: &mut Vec<Mistake>) {
+    if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.key() == "quiet") {
+        mistakes.push(
+            Mistake::new(
+                "bad-value",
+                "`quiet` belongs to the trigger of a check",
+                key.place.clone(),
+            )
+            .help("write it on the checks that the investigation runs; `during` says when it begins at all"),
+        );
+    }
 }
 
 /// The checks, each once, each under a name of its own.

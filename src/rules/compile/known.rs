@@ -19,7 +19,7 @@ use crate::{
         text::{Mistake, Text},
     },
     permission::Permission,
-    script::{Expr, Known, Template, TemplateTree},
+    script::{Expr, Known, Program, Template, TemplateTree},
 };
 
 /// The code of a mistake that says that there is no such name.
@@ -177,6 +177,21 @@ impl<'a> Names<'a> {
         let tree = TemplateTree::compile(self.compiler.engine, node, known, mistakes);
         self.sift(from, known, mistakes);
         tree
+    }
+
+    /// The script of a step, which sees `args` and what every expression sees.
+    pub fn step_script(
+        &self,
+        file: &Text,
+        args: Option<Value>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<Program> {
+        let mut known = self.compiler.ground.clone();
+        if let Some(args) = args {
+            known = known.with("args", Some(args));
+        }
+        let text = self.compiler.scripts.find(file, mistakes)?;
+        Program::of_step(self.compiler.engine, text, &known, mistakes)
     }
 
     /// Leaves out mistakes that only follow from others, and explains those about names that exist elsewhere.

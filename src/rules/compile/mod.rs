@@ -1,11 +1,13 @@
 //! From the tree of a file to what goes into the book: each check by itself, so that a mistake in one hides none in
 //! another.
 
+mod calendar;
 mod check;
 mod defaults;
 mod investigation;
 mod judging;
 mod known;
+mod notifier;
 mod remediation;
 mod steps;
 mod trigger;
@@ -26,18 +28,16 @@ use crate::{
         text::{Mistake, Text},
     },
     permission::Permission,
-    script::{Engine, Known},
+    script::{Engine, Known, Scripts},
 };
 use defaults::Defaults;
-
-/// Parts of a rule file that later versions know.
-const LATER: [&str; 2] = ["calendars", "notifiers"];
 
 /// What compiling needs besides the file: the same for all files of a directory.
 pub struct Compiler<'a> {
     pub engine: &'a Engine,
     pub permission: &'a Permission,
     pub vars: &'a Map<String, Value>,
+    pub scripts: &'a Scripts,
     /// Names that every expression may read.
     pub ground: Known,
 }
@@ -49,6 +49,7 @@ impl<'a> Compiler<'a> {
         engine: &'a Engine,
         permission: &'a Permission,
         vars: &'a Map<String, Value>,
+        scripts: &'a Scripts,
         complete: bool,
     ) -> Compiler<'a> {
         let listed = permission.settings.env.iter().map(String::as_str);
@@ -57,6 +58,7 @@ impl<'a> Compiler<'a> {
             engine,
             permission,
             vars,
+            scripts,
             ground: if complete {
                 ground
             } else {
@@ -72,9 +74,10 @@ impl<'a> Compiler<'a> {
             return unit;
         }
         let mut notes = Notes::default();
-        let node = reading::without_later(node, &LATER, &mut notes.mistakes);
-        let _: RuleFile = reading::read(&node, &mut notes.mistakes);
-        let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit.references);
+        let _: RuleFile = reading::read(node, &mut notes.mistakes);
+        let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit);
+        let told = defaults.escalate.iter().flatten().cloned();
+        unit.escalations.extend(told.map(|to| (to, None)));
         let mut list = |key: &str| match node.get(key) {
             Some(node) if !matches!(node.tree, Tree::Null) => {
                 reading::items(node, &mut notes.mistakes)
@@ -83,12 +86,21 @@ impl<'a> Compiler<'a> {
         };
         let (checks, investigations, tests) =
             (list("checks"), list("investigations"), list("tests"));
+        if let Some(node) = node.get("calendars") {
+            calendar::compile_all(node, defaults.zone, &mut unit, &mut notes);
+        }
         unit.complaints.extend(notes.complain(None, source));
+        if let Some(node) = node
+            .get("notifiers")
+            .filter(|node| !matches!(node.tree, Tree::Null))
+        {
+            notifier::compile(node, &mut unit, source);
+        }
         for node in checks {
             check::compile(self, node, &defaults, &mut unit, source);
         }
         for node in investigations {
-            investigation::compile(self, node, &mut unit, source);
+            investigation::compile(self, node, &defaults, &mut unit, source);
         }
         for node in tests {
             test(node, &mut unit, source);

@@ -16,13 +16,14 @@ use super::{
 };
 use crate::model::{
     node::{Node, Tree},
-    outline::{Guard, RemediationOutline, Verify},
+    outline::{APPROVE_WITHIN, Guard, RemediationOutline, Verify},
+    span::Span,
     status::Status,
     text::{Mistake, Text},
 };
 
-/// Parts of a remediation that later versions know.
-pub const LATER: [&str; 2] = ["escalate", "approve_within"];
+const SOONEST_ANSWER: Duration = Duration::from_secs(1);
+const LATEST_ANSWER: Duration = Duration::from_secs(30 * 86_400);
 const LONGEST_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 pub struct Compiled {
@@ -32,6 +33,8 @@ pub struct Compiled {
     pub found: Found,
     /// The checks that verification asks.
     pub asks: Vec<Text>,
+    /// The notifiers it names itself.
+    pub escalate: Vec<Text>,
 }
 
 /// Reads a remediation. `every` is the check's interval.
@@ -44,7 +47,6 @@ pub fn read(
     notes: &mut Notes,
 ) -> Compiled {
     let mistakes = &mut notes.mistakes;
-    let node = &*reading::without_later(node, &LATER, mistakes);
     let (rule, steps) = match &node.tree {
         Tree::Seq(_) => (RemediationRule::default(), Some(node)),
         Tree::Map(_) => {
@@ -64,7 +66,10 @@ pub fn read(
             (RemediationRule::default(), None)
         }
     };
-    refuse_approval(node, rule.approve, mistakes);
+    let approve_within = approve_within(node, rule.approve_within, mistakes);
+    let escalate = rule
+        .escalate
+        .map(|names| reading::check_names(names, mistakes));
     let mut print = print;
     let (ladder, found) = match steps {
         Some(steps) => {
@@ -113,25 +118,50 @@ pub fn read(
         fingerprint: print.finish(),
         verify,
         guard: guard(own_guard, &defaults.guard),
-        approve: false,
+        approve: rule.approve.or(defaults.approve).unwrap_or(false),
+        approve_within: approve_within
+            .or(defaults.approve_within)
+            .unwrap_or(APPROVE_WITHIN),
         rollback: rule.rollback.or(defaults.rollback).unwrap_or(false),
-        escalate: Vec::new(),
+        escalate: escalate
+            .as_ref()
+            .or(defaults.escalate.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|name| name.as_str().into())
+            .collect(),
     };
     Compiled {
         remediation: Remediation { ladder, until },
         outline,
         found,
         asks,
+        escalate: escalate.unwrap_or_default(),
     }
 }
 
-/// A person's approval is not asked for yet; `approve: false` says the same as nothing.
-pub fn refuse_approval(node: &Node, approve: Option<bool>, mistakes: &mut Vec<Mistake>) {
-    if approve == Some(true)
-        && let Some(value) = node.get("approve")
-    {
-        mistakes.push(reading::not_yet(value, "`approve: true`"));
+/// How long a proposal waits for a person.
+pub fn approve_within(
+    node: &Node,
+    within: Option<Span>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Duration> {
+    let within = within?;
+    if within.0 < SOONEST_ANSWER || within.0 > LATEST_ANSWER {
+        let place = node
+            .get("approve_within")
+            .map_or(&node.place, |value| &value.place);
+        mistakes.push(
+            Mistake::new(
+                "bad-value",
+                format!("nobody can approve within {within}"),
+                place.clone(),
+            )
+            .help("write something from 1s to 30d"),
+        );
+        return None;
     }
+    Some(within.0)
 }
 
 pub fn verify_rule(node: &Node, mistakes: &mut Vec<Mistake>) -> VerifyRule {

@@ -1,28 +1,23 @@
 //! The steps of a ladder.
 
+use serde_json::Value;
+
 use super::{
     super::{fingerprint::Fingerprint, names, reading, unit::Leaves},
     known::Names,
 };
 use crate::{
-    hands::{self, restore_file, run_checks},
+    hands::{self, call_http, move_file, raise_event, restore_file, run_checks, run_script},
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
     },
-    remediation::StepPlan,
+    remediation::{StepPlan, StepScript},
+    script::TemplateTree,
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 7] = [
-    "move_file",
-    "call_http",
-    "signal_process",
-    "restart_unit",
-    "raise_event",
-    "notify",
-    "run_script",
-];
+const LATER: [&str; 2] = ["restart_unit", "notify"];
 
 /// What can be told of steps before they are planned.
 #[derive(Default)]
@@ -31,6 +26,8 @@ pub struct Found {
     pub writes: Vec<(Text, Leaves)>,
     /// Checks they ask for.
     pub asks: Vec<Text>,
+    /// Events they raise.
+    pub raises: Vec<Text>,
     /// Files below `defaults/` that they restore from.
     pub bodies: Vec<Text>,
 }
@@ -122,7 +119,15 @@ fn step(
     let before = mistakes.len();
     (kind.check)(&args, names.permission(), mistakes);
     let told = mistakes.len() > before;
-    let tree = names.tree(&args, &known, mistakes)?;
+    let tree = names.tree(&args, &known, mistakes);
+    let script = match run_script::constant_file(kind, &args) {
+        Some(file) if !told => Some(script(&file, tree.as_ref(), &args, names, mistakes)?),
+        _ => None,
+    };
+    let mut tree = tree?;
+    if kind.name == call_http::KIND.name {
+        tree = tree.with_url("url", mistakes)?;
+    }
     if !told {
         note(kind.name, &args, names, found);
     }
@@ -130,6 +135,26 @@ fn step(
         kind: kind.name,
         each,
         args: tree,
+        script,
+    })
+}
+
+/// The script that gives steps. It reads what stands under `args`.
+fn script(
+    file: &Text,
+    tree: Option<&TemplateTree>,
+    args: &Node,
+    names: &Names<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<StepScript> {
+    let args = match tree.map(TemplateTree::sample) {
+        Some(Value::Object(mut args)) => args.remove("args"),
+        // they have mistakes; those of the script are told all the same
+        _ => args.get("args").map(|_| Value::Null),
+    };
+    Some(StepScript {
+        program: names.step_script(file, args, mistakes)?,
+        step: run_script::step,
     })
 }
 
@@ -157,6 +182,9 @@ fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     if kind == "run_checks" {
         found.asks.extend(run_checks::constant_names(args));
     }
+    if kind == "raise_event" {
+        found.raises.extend(raise_event::constant_event(args));
+    }
     if kind == "restore_file" {
         found.bodies.extend(restore_file::constant_source(args));
     }
@@ -171,6 +199,13 @@ fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     };
     match kind {
         "remove_file" => found.writes.push((file, Leaves::Nothing)),
+        "move_file" => {
+            found.writes.push((file, Leaves::Nothing));
+            let to = move_file::constant_target(args);
+            found
+                .writes
+                .extend(to.map(|to| (to, Leaves::Body(hash(args)))));
+        }
         "set_json" => {
             let set = args.get("set").map(Node::entries).unwrap_or_default();
             for (key, value) in set {

@@ -4,6 +4,26 @@ use super::Explanation;
 
 pub const ALL: &[Explanation] = &[
     Explanation {
+        code: "missing-script",
+        text: "The rule names a script that is not there. Scripts stand below rules/scripts/ and end with `.rhai`; they are \
+               part of the rules, and loaded with them.",
+        bad: "probe: { script: { file: rules/scripts/lagg.rhai } }",
+        good: "",
+    },
+    Explanation {
+        code: "unused-script",
+        text: "A script stands below rules/scripts/ that no rule names. It is not compiled, so its mistakes are not found.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
+        code: "script-facts",
+        text: "The facts of a script are read off its text, so that what reads them is checked at load: every place where it \
+               ends is a map written out, `#{ lag_s: lag, worst: name }`, with the same names.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
         code: "root-lost",
         text: "The rules are right, but the root could not be opened, so nobody can tell what their steps may do. The rules that ran before run on. See that the root is where it was, then reload.",
         bad: "",
@@ -39,6 +59,13 @@ pub const ALL: &[Explanation] = &[
         text: "The engine starts only programs that `homeostat.yaml` at the root allows, by their absolute path and arguments; \
                a rule cannot widen that.",
         bad: "remediation: [ { run_command: { argv: [/bin/true] } } ]",
+        good: "remediation: [ { run_checks: [steady] } ]",
+    },
+    Explanation {
+        code: "forbidden-signal",
+        text: "The engine signals only processes whose command line `homeostat.yaml` at the root allows under `signal`; a rule \
+               cannot widen that.",
+        bad: "remediation: [ { signal_process: { name: bot, signal: HUP } } ]",
         good: "remediation: [ { run_checks: [steady] } ]",
     },
     Explanation {

@@ -38,8 +38,55 @@ pub const ALL: &[Explanation] = &[
         code: "not-yet",
         text: "This is part of the rule language, but this version of homeostat cannot honour it. It is refused rather than \
                read and ignored.",
-        bad: "trigger: { every: 5m, during: nyse.regular }",
-        good: "trigger: { every: 5m }",
+        bad: "remediation: [ { restart_unit: { unit: trading-bot } } ]",
+        good: "remediation: [ { run_checks: [steady] } ]",
+    },
+    Explanation {
+        code: "bad-cron",
+        text: "The clock times cannot be read, or never come. Five fields: minute, hour, day of month, month, day of week; six \
+               begin with seconds; or @yearly @monthly @weekly @daily @hourly.",
+        bad: "trigger: { cron: '0 0 30 2 *' }",
+        good: "trigger: { cron: '0 0 28 2 *' }",
+    },
+    Explanation {
+        code: "unknown-zone",
+        text: "There is no such time zone in the IANA database. Names are those of places, as Europe/Berlin: an abbreviation \
+               would not say when clocks change.",
+        bad: "trigger: { cron: '@daily', timezone: America/NewYork }",
+        good: "trigger: { cron: '@daily', timezone: America/New_York }",
+    },
+    Explanation {
+        code: "unknown-calendar",
+        text: "`during` or `quiet` names a calendar that stands under `calendars:` in no rule file.",
+        bad: "trigger: { every: 5m, during: offices }",
+        good: "calendars:\n  offices: { weekly: { Mon-Fri: '09:00-17:00' } }\n",
+    },
+    Explanation {
+        code: "bad-calendar",
+        text: "A session, date or window of a calendar cannot be read, or contradicts another: days of the week and dates stand \
+               once, sessions of a day do not overlap, and it opens at some time.",
+        bad: "calendars:\n  offices: { weekly: { Mon-Fri: '9-17' } }\n",
+        good: "calendars:\n  offices: { weekly: { Mon-Fri: '09:00-17:00' } }\n",
+    },
+    Explanation {
+        code: "calendar-ends",
+        text: "The data of a calendar ends soon or has ended (`until`). After it, checks that go by it with `during` are UNKNOWN \
+               and those that go by it with `quiet` are not repaired, since nobody knows whether it is open. Add the coming \
+               dates and move `until`.",
+        bad: "",
+        good: "",
+    },
+    Explanation {
+        code: "unknown-notifier",
+        text: "`escalate` names who is told; `notifiers` of any rule file says how. A slip here would leave people asleep.",
+        bad: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [ops]",
+        good: "notifiers:\n  ops: { journal: logs/pages.jsonl }\n",
+    },
+    Explanation {
+        code: "unheard-event",
+        text: "A step raises an event that no trigger waits for, so nothing comes of it.",
+        bad: "remediation: [ { raise_event: restored } ]",
+        good: "trigger: { every: 5m, events: [ { event: restored } ] }\nremediation: [ { raise_event: restored } ]",
     },
     Explanation {
         code: "unknown-kind",

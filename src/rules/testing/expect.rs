@@ -66,6 +66,8 @@ pub struct CheckForm {
     pub error: Option<Option<TextForm>>,
     /// Whether `enough` did not hold.
     pub no_data: Option<bool>,
+    /// Whether it was not looked at, because its calendar is closed.
+    pub skipped: Option<bool>,
     /// Everything people were told of since the start, in order.
     pub notes: Option<Vec<NoteWord>>,
 }

@@ -4,7 +4,10 @@ use rhai::{Expr as Node, FnCallExpr, Position};
 use serde_json::Value;
 
 use super::{Checker, Shape};
-use crate::{model::text::meant, script::functions};
+use crate::{
+    model::text::meant,
+    script::{functions, parse::Form},
+};
 
 impl<'a> Checker<'a> {
     /// A function call. With a dot before it, `receiver` is the shape of what stands there.
@@ -65,9 +68,14 @@ impl<'a> Checker<'a> {
         if name == "type_of" && count == 1 {
             return true;
         }
-        let Some(function) = functions::find(name) else {
+        let Some(function) = functions::find(name).or_else(|| self.looking(name)) else {
             let names = functions::all().map(|function| function.name);
             let help = match meant(name, names.chain(["type_of"])) {
+                _ if functions::looks(name) => self.nowhere_to_look(),
+                _ if self.parsed.form != Form::Expression && name == "push" => {
+                    "it changes a list of the script's own, on a line of its own: `list.push(x);`"
+                        .to_owned()
+                }
                 _ if self.known.contains(name) => {
                     format!("`{name}` is a value: write it without ( )")
                 }
@@ -110,6 +118,15 @@ impl<'a> Checker<'a> {
                     self.mistake("unlisted-env", format!("`{name}` is not listed"), help, *at);
                 }
             }
+            ("status_of", [Node::StringConstant(name, at)]) => {
+                self.asks.push((name.to_string(), *at));
+            }
+            ("status_of", _) => self.mistake(
+                "wrong-arguments",
+                "the check is not named here",
+                "write its name in quotes, so that it is known at load: `status_of(\"NAME\")`",
+                position,
+            ),
             ("get", [Node::StringConstant(name, at), _]) => {
                 if matches!(subject, Some(Value::Object(_))) {
                     self.property(subject, name, *at);
@@ -205,6 +222,6 @@ fn given<'a>(name: &str, subject: Shape<'a>, count: usize) -> Shape<'a> {
     }
 }
 
-fn is_range(call: &FnCallExpr) -> bool {
+pub(super) fn is_range(call: &FnCallExpr) -> bool {
     call.op_token.is_some() && matches!(call.name.as_str(), ".." | "..=")
 }

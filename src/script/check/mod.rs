@@ -2,6 +2,7 @@
 //!
 //! Names, properties of values whose shape is known, functions and how many values they take; and what Rhai allows but
 //! a rule must not do: statements, an `if` without `else`, a `switch` without `_`, bits of an integer, characters.
+//! What a script may do besides stands in [`statements`].
 
 use std::collections::BTreeSet;
 
@@ -10,12 +11,16 @@ use serde_json::Value;
 
 mod calls;
 mod chain;
+mod statements;
 
 use super::{
     Known, functions,
-    parse::{Parsed, Written, place},
+    parse::{Form, Parsed, Written, place},
 };
 use crate::model::text::{Mistake, Text, meant};
+
+/// Checks that are asked about, each where it is named.
+pub(super) type Asks = Vec<(String, Position)>;
 
 /// What was found in an expression.
 pub(super) struct Checked {
@@ -23,6 +28,7 @@ pub(super) struct Checked {
     pub names: BTreeSet<String>,
     /// How deep it is nested: what the evaluation needs of the stack.
     pub levels: usize,
+    pub asks: Asks,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -36,6 +42,8 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
         known,
         locals: Vec::new(),
         names: BTreeSet::new(),
+        fence: 0,
+        asks: Vec::new(),
         level: 0,
         deepest: 0,
         mistakes: Vec::new(),
@@ -44,7 +52,12 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
         checker.mistake(
             "statement",
             format!("the function `{name}` cannot be defined here"),
-            "give the value a name under `let:`",
+            match parsed.form {
+                Form::Expression => "give the value a name under `let:`",
+                Form::Script { .. } => {
+                    "write `let NAME = |x| …;` and hand it to `map`, `filter` and the like"
+                }
+            },
             *position,
         );
     }
@@ -54,6 +67,7 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
     Checked {
         names: checker.names,
         levels: checker.deepest,
+        asks: checker.asks,
         mistakes: checker.mistakes,
     }
 }
@@ -61,12 +75,23 @@ pub(super) fn check(parsed: &Parsed, text: &Text, known: &Known) -> Checked {
 /// What a value looks like; `None` when that is not known at load.
 type Shape<'a> = Option<&'a Value>;
 
+/// A name made in the text: a parameter of a function, or what a script keeps.
+struct Local<'a> {
+    name: ImmutableString,
+    shape: Shape<'a>,
+    /// Whether a script may give it another value.
+    writable: bool,
+}
+
 struct Checker<'a> {
     parsed: &'a Parsed,
     text: &'a Text,
     known: &'a Known,
-    /// Parameters of the functions around, the innermost last.
-    locals: Vec<(ImmutableString, Shape<'a>)>,
+    /// Those around, the innermost last.
+    locals: Vec<Local<'a>>,
+    /// How many of them stand outside of the function that is looked at, which has copies of them.
+    fence: usize,
+    asks: Asks,
     names: BTreeSet<String>,
     level: usize,
     deepest: usize,
@@ -91,6 +116,9 @@ impl<'a> Checker<'a> {
 
     /// The statements of an expression, a branch or a function: exactly one value.
     fn body(&mut self, statements: &'a [Stmt], at: Position) -> Shape<'a> {
+        if self.parsed.form != Form::Expression {
+            return self.sequence(statements, true, at);
+        }
         let mut values = statements
             .iter()
             .filter(|statement| !matches!(statement, Stmt::Noop(_)));
@@ -176,7 +204,7 @@ impl<'a> Checker<'a> {
                     statement.position(),
                 );
                 self.node(&parts.1);
-                self.locals.push((parts.0.name.clone(), None));
+                self.local(&parts.0.name, false);
                 None
             }
             other => {
@@ -305,8 +333,8 @@ impl<'a> Checker<'a> {
     }
 
     fn name(&mut self, name: &ImmutableString, position: Position) -> Shape<'a> {
-        if let Some((_, shape)) = self.locals.iter().rev().find(|(local, _)| local == name) {
-            return *shape;
+        if let Some(local) = self.locals.iter().rev().find(|local| local.name == *name) {
+            return local.shape;
         }
         match self.known.names.get(name.as_str()) {
             Some(shape) => {
@@ -335,12 +363,12 @@ impl<'a> Checker<'a> {
             "False" => return "write `false`".to_owned(),
             _ => {}
         }
-        let locals = self.locals.iter().map(|(local, _)| local.as_str());
+        let locals = self.locals.iter().map(|local| local.name.as_str());
         let names = self.known.names.keys().map(String::as_str);
         if let Some(word) = meant(name, locals.chain(names)) {
             return format!("did you mean `{word}`?");
         }
-        if let Some(function) = functions::find(name) {
+        if let Some(function) = functions::find(name).or_else(|| self.looking(name)) {
             return function.usage.to_owned();
         }
         let names: Vec<&str> = self.known.names.keys().map(String::as_str).collect();
@@ -354,9 +382,14 @@ impl<'a> Checker<'a> {
     fn function(&mut self, written: &Written<'a>, element: Shape<'a>) {
         let parameters = written.body.parameters.iter().skip(written.captures);
         let before = self.locals.len();
+        let fence = std::mem::replace(&mut self.fence, before);
         let mut taken = 0;
         for parameter in parameters {
-            self.locals.push((parameter.clone(), element));
+            self.locals.push(Local {
+                name: parameter.clone(),
+                shape: element,
+                writable: false,
+            });
             taken += 1;
         }
         if taken != 1 {
@@ -371,6 +404,7 @@ impl<'a> Checker<'a> {
         self.body(&written.body.statements, written.position);
         self.level -= LEVELS_OF_A_FUNCTION;
         self.locals.truncate(before);
+        self.fence = fence;
     }
 }
 

@@ -40,7 +40,11 @@ pub(super) fn register_access(engine: &mut Engine) {
     }
     engine.register_raw_fn(ITEM, [any, any], |_, args| item(args[0], args[1]));
     engine.register_raw_fn(KIND, [any], |_, args| Ok(Kind::of(args[0]).word()));
-    engine.register_raw_fn(TEXT, [any], |_, args| text_of(args[0]));
+    engine.register_raw_fn(TEXT, [any], |_, args| {
+        let text = text_of(args[0])?;
+        budget::text(text.len())?;
+        Ok(text)
+    });
     engine.register_raw_fn(CLOSURE, [any, any], |_, args| {
         match args[0].read_lock::<Closure>() {
             Some(closure) => Ok(closure.capturing(items(args[1])?)),

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod lists;
+mod looking;
 mod maps;
 mod numbers;
 mod outside;
@@ -54,6 +55,19 @@ pub fn find(name: &str) -> Option<&'static Function> {
     all().find(|function| function.name == name)
 }
 
+/// The functions that only the script of a probe may call.
+pub fn that_look() -> impl Iterator<Item = &'static Function> {
+    looking::FUNCTIONS.iter()
+}
+
+pub(super) fn looking(name: &str) -> Option<&'static Function> {
+    that_look().find(|function| function.name == name)
+}
+
+pub(super) fn looks(name: &str) -> bool {
+    looking(name).is_some()
+}
+
 /// Whether this is a function of lists or maps that may stand without values: what somebody may have meant who wrote
 /// `doc.keys`.
 pub(super) fn is_reading(name: &str) -> bool {
@@ -71,16 +85,19 @@ pub(super) struct Call<'a> {
 }
 
 pub(super) fn register(engine: &mut Engine) {
-    for function in all() {
+    for function in all().chain(that_look()) {
         for count in function.least..=function.most {
             let any = vec![TypeId::of::<Dynamic>(); count];
             engine.register_raw_fn(function.name, any, move |context, args| {
                 let engine = context.engine();
-                (function.run)(&Call { engine, function }, args)
+                let answer = (function.run)(&Call { engine, function }, args)?;
+                budget::made(&answer)?;
+                Ok(answer)
             });
         }
     }
     maps::register_access(engine);
+    looking::register_statements(engine);
 }
 
 impl Call<'_> {

@@ -10,7 +10,7 @@ use crate::{
     model::{
         Name,
         node::Node,
-        outline::{Outline, Trigger},
+        outline::Outline,
         text::{Mistake, Place},
     },
     rules::{
@@ -234,6 +234,7 @@ pub(super) fn outline(
 ) -> Outline {
     let mut outline = Outline {
         generation: book.generation.clone(),
+        calendars: book.outline.calendars.clone(),
         ..Outline::default()
     };
     for name in named.investigations.iter().chain(investigate) {
@@ -257,7 +258,7 @@ pub(super) fn outline(
         let trigger = &mut Arc::make_mut(&mut own).trigger;
         match named.checks.contains(&name) {
             true => trigger.splay = false,
-            false => *trigger = Trigger::default(),
+            false => *trigger = trigger.at_rest(),
         }
         outline.checks.insert(name, own);
         open.extend(asked_by(check));
@@ -278,7 +279,8 @@ fn asked_by(check: &Check) -> Vec<Name> {
         .remediation
         .iter()
         .flat_map(|it| it.ladder.iter().flatten());
-    for step in steps.filter(|step| step.kind == "run_checks") {
+    // A script can only ask for checks that it is given or names itself; those that it names are not known here.
+    for step in steps.filter(|step| matches!(step.kind, "run_checks" | "run_script")) {
         constants(&step.args, &mut asked);
     }
     asked.extend(asked_by_probes(check));
@@ -305,6 +307,7 @@ fn constants(tree: &TemplateTree, found: &mut Vec<Name>) {
         }
         TemplateTree::Value(_) => {}
         TemplateTree::Text(text) => found.extend(text.constant().map(Name::from)),
+        TemplateTree::Url(_) => {}
         TemplateTree::List(items) => items.iter().for_each(|item| constants(item, found)),
         TemplateTree::Map(entries) => entries
             .iter()

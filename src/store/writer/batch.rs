@@ -74,7 +74,8 @@ impl Batch {
     fn shrink(&mut self) {
         let mut attempts = HashSet::new();
         let mut budgets: HashSet<Name> = HashSet::new();
-        let mut paused = false;
+        let mut beats: HashSet<Name> = HashSet::new();
+        let (mut paused, mut silenced, mut stormed) = (false, false, false);
         let mut history = 0;
         let before = self.rows.len();
         let mut kept: VecDeque<Row> = VecDeque::with_capacity(ROWS);
@@ -85,9 +86,12 @@ impl Batch {
                 }
                 Row::Budget { check, .. } => budgets.insert(check.clone()),
                 Row::Pause(_) => !std::mem::replace(&mut paused, true),
+                Row::Heartbeat { name, .. } => beats.insert(name.clone()),
+                Row::Silences(_) => !std::mem::replace(&mut silenced, true),
+                Row::Storm(_) => !std::mem::replace(&mut stormed, true),
                 // Kept apart, and the last one of a check alone.
                 Row::Standing { .. } => true,
-                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } => {
+                Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {
                     history += 1;
                     history <= ROWS / 2
                 }
@@ -110,10 +114,11 @@ fn check_of(row: &Row) -> Option<&Name> {
         Row::Standing { check, .. }
         | Row::Budget { check, .. }
         | Row::Change { check, .. }
-        | Row::Held { check, .. }
-        | Row::Note { check, .. } => Some(check),
+        | Row::Held { check, .. } => Some(check),
+        Row::Note { check, .. } => check.as_ref(),
+        Row::Page(page) => page.check.as_ref(),
         Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
-        Row::Pause(_) => None,
+        Row::Pause(_) | Row::Silences(_) | Row::Storm(_) | Row::Heartbeat { .. } => None,
     }
 }
 

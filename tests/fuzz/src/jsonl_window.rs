@@ -13,7 +13,7 @@ use homeostat::{
     model::{facts::Facts, moment::Moment, node::Node, text::Text},
     permission::{Permission, Settings},
     probe::{self, Eyes, NoBoard, Probe, Tails, Workshop},
-    script::{Engine, Expr, Ground, Known, Scope},
+    script::{Engine, Expr, Ground, Known, Scope, Scripts},
 };
 use serde_json::{Value, json};
 
@@ -127,6 +127,7 @@ fn build(wish: &Wish, permission: &Permission) -> Arc<dyn Probe> {
             engine: &ENGINE,
             known: &Known::ground(&serde_json::Map::new()),
             permission,
+            scripts: &Scripts::default(),
             mistakes: &mut mistakes,
         },
     );
