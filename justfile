@@ -29,7 +29,7 @@ review:
 bench:
     cargo bench --bench engine
 
-# Fuzz a target (loader, expressions, jsonl_window, store_start) with coverage; needs `cargo install cargo-fuzz`.
+# Fuzz a target (loader, expressions, jsonl_window, plugin, store_start) with coverage; needs `cargo install cargo-fuzz`.
 fuzz target seconds="600":
     mkdir -p tests/fuzz/corpus/{{target}}
     HOMEOSTAT_SEEDS=tests/fuzz/corpus HOMEOSTAT_FUZZ=0 cargo test --test seeds {{target}}

@@ -90,6 +90,17 @@ checks:
     remediation:
       - - call_http: { url: 'http://127.0.0.1:1/flush/${1 + 1}', json: { n: 1 } }
         - write_file: { file: state/called.txt, body: by hand }
+  - name: stuck
+    about: The bot is not stuck.
+    trigger: { every: 1m }
+    probe: { process: { name: bot } }
+    threshold: { critical: cpu_pct > 90 }
+    message: '${cpu_pct} %'
+    remediation:
+      steps:
+        - signal_process: { cmdline: 'sh', pid_file: state/bot.pid, signal: HUP }
+        - signal_process: { name: bot, all: true, signal: KILL, within: 5s }
+      verify: { within: 30s }
   - name: locks
     about: No lock is old.
     trigger: { every: 10m }
@@ -171,6 +182,7 @@ fn settings() -> Settings {
         allow: Allow {
             run: run.map(str::to_owned).to_vec(),
             read: vec!["/proc/loadavg".to_owned()],
+            signal: vec!["/opt/bot *".to_owned()],
             ..Allow::default()
         },
         env: vec!["KEY".to_owned()],
@@ -346,6 +358,16 @@ fn a_ladder_of_commands_climbs_rests_and_is_quarantined() {
       - at: 1m
         calls: { status: critical, steps: [ { kind: call_http, outcome: failed, detail: { contains: answered 503 } } ] }
         files: { state/called.txt: absent }
+  - name: a signal is answered here and no process is looked at
+    checks: [stuck]
+    facts: { stuck: { cpu_pct: 100 } }
+    commands:
+      - { run: signal_process HUP *, exit: 1, says: no effect }
+      - { run: [ signal_process, KILL, bot ], does: { facts: { stuck: { cpu_pct: 3 } } } }
+    expect:
+      - at: 5m
+        stuck: { status: ok, verified: true, acts: [ { rung: 1, end: failed }, { rung: 2, end: verified } ], steps: [ { kind: signal_process, target: bot, outcome: done } ] }
+        ran: [ [ signal_process, HUP, sh of state/bot.pid ], signal_process KILL bot ]
   - name: it fails once, then works
     checks: [service]
     commands:
@@ -767,6 +789,7 @@ fn what_no_test_sees_is_named() {
         remote: never tested
         service: ok is never tested
         sized: never tested
+        stuck: never tested
         two: never tested
         unwise: never tested
         ");

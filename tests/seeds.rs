@@ -169,3 +169,8 @@ fn jsonl_window() {
 fn store_start() {
     try_all("store_start", fuzz::store_start::run, []);
 }
+
+#[test]
+fn plugin() {
+    try_all("plugin", fuzz::plugin::run, []);
+}

@@ -153,7 +153,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let own = options.root.join(permission::OWN);
     let lock = Lock::take(&own).map_err(|error| match error {
         LockError::Held { pid } => StartError::Locked { pid },
-        other => StartError::Refused(other.to_string()),
+        other => StartError::Refused(whole(&other)),
     })?;
     let keep = ground.settings.keep.clone();
     let mut loader = Loader::new(&options, ground, own.clone())?;
@@ -273,6 +273,13 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         notes,
         ended,
     })
+}
+
+/// An error with those that led to it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let told = causes.map(|cause| format!(": {cause}"));
+    std::iter::once(error.to_string()).chain(told).collect()
 }
 
 fn counts(store: &Store, now: crate::model::moment::Moment) -> Counts {

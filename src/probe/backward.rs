@@ -73,7 +73,7 @@ impl<'a> Backward<'a> {
 
     /// The line before the present position, without its end, and where it begins. `None` at the beginning of the file.
     pub(super) fn line(&mut self) -> Result<Option<(u64, &[u8])>, ReadError> {
-        if self.left == 0 && !self.load()? {
+        if self.left == 0 && !self.load(self.next)? {
             return Ok(None);
         }
         let begin = self.line_begin(1)?;
@@ -99,7 +99,11 @@ impl<'a> Backward<'a> {
                 };
             }
             searched = self.left.max(ending);
-            if !self.load()? {
+            let more = match self.left as u64 > LARGEST {
+                true => self.load_line()?,
+                false => self.load(self.next)?,
+            };
+            if !more {
                 return if self.floor > 0 {
                     Err(ReadError::TooFar)
                 } else {
@@ -109,15 +113,15 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// Reads the part before the buffer; false at the beginning of the file.
-    fn load(&mut self) -> Result<bool, ReadError> {
+    /// Reads so much of what lies before the buffer; false at the beginning of the file.
+    fn load(&mut self, count: u64) -> Result<bool, ReadError> {
         if self.at == 0 {
             return Ok(false);
         }
         if self.at < self.floor {
             return Err(ReadError::TooFar);
         }
-        let count = self.next.min(self.at);
+        let count = count.min(self.at);
         self.next = (self.next * 2).min(LARGEST);
         let size = usize::try_from(count).map_err(|_| ReadError::TooFar)?;
         let mut buffer = vec![0; size + self.left];
@@ -128,6 +132,23 @@ impl<'a> Backward<'a> {
         self.left += size;
         self.at -= count;
         Ok(true)
+    }
+
+    /// The same up to where the line begins that the buffer is the end of. It is a long one: where it begins is found
+    /// first, a part at a time, so that one without end costs neither memory nor the copying of all its parts.
+    fn load_line(&mut self) -> Result<bool, ReadError> {
+        let mut from = self.at;
+        while from > 0 {
+            if from < self.floor {
+                return Err(ReadError::TooFar);
+            }
+            let to = from;
+            from = to.saturating_sub(LARGEST);
+            if part(self.file, from, to)?.contains(&b'\n') {
+                break;
+            }
+        }
+        self.load(self.at - from)
     }
 }
 
@@ -193,6 +214,20 @@ mod tests {
         ));
         let long = [b'x'; 100_000];
         assert!(matches!(lines(&long, 50_000), Err(ReadError::TooFar)));
+    }
+
+    #[test]
+    fn a_long_line_is_whole_and_one_without_end_is_not_kept() {
+        let long = vec![b'x'; 5_000_000];
+        let bytes = [&b"one\n"[..], &long, b"\n", &long[..3_000_000]].concat();
+        let (rest, found) = lines(&bytes, 0).expect("readable");
+        assert_eq!(rest.len(), 3_000_000);
+        assert_eq!(found, [(0, b"one".to_vec()), (4, long)]);
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&bytes).expect("written");
+        let mut back = Backward::new(&file, bytes.len() as u64 - 3_000_001, 1_000_000);
+        assert!(matches!(back.unfinished(), Err(ReadError::TooFar)));
+        assert!(back.buffer.len() < 3 << 20, "{}", back.buffer.len());
     }
 
     #[test]

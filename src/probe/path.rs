@@ -86,16 +86,19 @@ impl From<Denied> for ProbeError {
 
 /// All of a file; an error if there is more than `most`.
 pub(super) fn whole(path: &str, opened: &mut Opened, most: Size) -> Result<Vec<u8>, ProbeError> {
-    let expected = opened.stat.size.min(most.0);
-    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).saturating_add(1));
+    let too_large = || ProbeError(format!("{path} is larger than {most} (`max_size`)"));
+    // Not read at all; and one that grows meanwhile not much further than that.
+    if opened.stat.size > most.0 {
+        return Err(too_large());
+    }
+    let expected = usize::try_from(opened.stat.size).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(expected.saturating_add(1));
     (&mut opened.file)
         .take(most.0.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| ProbeError(format!("could not read {path}: {error}")))?;
     if bytes.len() as u64 > most.0 {
-        return Err(ProbeError(format!(
-            "{path} is larger than {most} (`max_size`)"
-        )));
+        return Err(too_large());
     }
     Ok(bytes)
 }

@@ -2,7 +2,7 @@
 //!
 //! A line is a record if it is one JSON object. From the end backward, `where` picks records, `since` drops those that
 //! are older, `last` ends the search. What is no record (broken, a scalar, NUL padding, bytes that are not UTF-8, a key
-//! twice; with `since` also a record without a readable time) costs one `skipped`; an empty line costs nothing. A last line
+//! twice, more than [`MOST_KEPT`]; with `since` also a record without a readable time) costs one `skipped`; an empty line costs nothing. A last line
 //! without line end counts if it is whole, and is read anew at the next look.
 //!
 //! Records are taken to be roughly in order: with `since` the search ends after [`OLD_IN_A_ROW`] records that are too old.
@@ -106,6 +106,11 @@ impl Search<'_> {
             kind: LineKind::Other,
         };
         if text.is_empty() {
+            return Some((line, None));
+        }
+        if text.len() as u64 > MOST_KEPT.0 {
+            // No window could hold it, and parsed it is many times as large.
+            line.skipped = true;
             return Some((line, None));
         }
         let Ok(value @ Value::Object(_)) = strict_json::parse(text) else {

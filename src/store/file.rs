@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -186,10 +186,29 @@ pub(super) fn open_file(path: &Path, tables: &str, care: Care) -> Result<Connect
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(StoreError::io("protect", path))?;
     }
+    if !has_our_header(path).map_err(StoreError::io("read", path))? {
+        return Err(StoreError::corrupt("its header is damaged"));
+    }
     let conn = connect(path)?;
     schema::verify(&conn, tables, care, path)?;
     set_up(&conn).map_err(broken("set the store up"))?;
     Ok(conn)
+}
+
+/// Whether the file begins as SQLite begins those that this program makes. SQLite itself takes some damages of the header
+/// for a disk that cannot be written, or for files of its own future.
+fn has_our_header(path: &Path) -> std::io::Result<bool> {
+    let mut header = [0; 100];
+    match fs::File::open(path)?.read_exact(&mut header) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    let number = |at: usize| header.get(at..at + 4).unwrap_or_default();
+    let versions = header.get(18..20).unwrap_or_default();
+    Ok(header.starts_with(b"SQLite format 3\0")
+        && versions.iter().all(|version| matches!(version, 1 | 2))
+        && matches!(number(44), [0, 0, 0, 1..=4])
+        && number(56) == [0, 0, 0, 1])
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -397,6 +416,16 @@ mod tests {
         ("a garbage header", |path| {
             let mut bytes = fs::read(path).unwrap();
             bytes[..64].fill(0x5a);
+            fs::write(path, bytes).unwrap();
+        }),
+        ("a header of the future", |path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes[47] = 9;
+            fs::write(path, bytes).unwrap();
+        }),
+        ("a header that forbids writing", |path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes[18] = 9;
             fs::write(path, bytes).unwrap();
         }),
         ("nothing in it", |path| fs::write(path, "").unwrap()),

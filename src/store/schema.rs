@@ -160,7 +160,7 @@ fn migrate(conn: &Connection, tables: &str, found: i64) -> Result<(), StoreError
 
 fn whole(conn: &Connection) -> Result<(), StoreError> {
     let answer: String = conn
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(broken("check the store"))?;
     match answer.as_str() {
         "ok" => Ok(()),

@@ -171,6 +171,7 @@ async fn a_store_corrupted_under_a_running_engine_does_no_harm() {
         let live = running(&root).await;
         let path = root.at(file);
         let length = fs::metadata(&path).expect("there").len();
+        assert!(length > 0, "{file}");
         scribble(&path, 0, &vec![0xA5; length as usize]);
         // Either the engine notices, and holds what it cannot write down, or what it writes is whole.
         root.put("data/stuck", "");
@@ -186,9 +187,27 @@ async fn a_store_corrupted_under_a_running_engine_does_no_harm() {
             (standing(&live, "stuck").await.looks >= looks + 5).then_some(())
         })
         .await;
+        until(SOON, "the end of the attempt", async || {
+            standing(&live, "stuck")
+                .await
+                .attempt
+                .is_none()
+                .then_some(())
+        })
+        .await;
+        let lines = root.lines("logs/checks.jsonl");
+        let done = lines.iter().filter(|line| line["verified"] == true).count() as u64;
         end(live).await;
-        // What was noise may have been written over by a checkpoint; else nobody knows, and it is paused.
+        let known = store::snapshot(&root.at("state/homeostat"))
+            .ok()
+            .flatten()
+            .and_then(|store| store.verified(None).ok());
+        // Who forgot what was spent does not go on as if nothing had been.
         let paused = starts_again(&root).await;
+        assert!(
+            paused || known == Some(done),
+            "{file}: {known:?} of {done} are known"
+        );
         let aside = fs::read_dir(root.at("state/homeostat"))
             .expect("there")
             .flatten()

@@ -584,7 +584,7 @@ fn a_guard_that_holds_a_critical_check_is_paged_once_for_as_long_as_the_problem_
     sim.run_for(seconds(290));
     let held = (NoteKind::Held, Some("a".to_owned()));
     assert_eq!(hold(&sim, "a").by, HeldBy::Limit);
-    assert_eq!(pages(&sim), [held.clone()]);
+    assert_eq!(pages(&sim), std::slice::from_ref(&held));
     sim.run_for(seconds(200));
     assert_eq!(
         pages(&sim),
@@ -737,8 +737,7 @@ proptest! {
         while sim.now < START.plus(seconds(YEAR)) {
             let before = sim.acts.len();
             let held: BTreeSet<String> = year_book().iter().map(|check| check.name.to_string()).filter(|name| {
-                let silent = sim.core.silences().any(|it| it.covers(name, sim.now) && it.until > sim.now.plus(seconds(6 * 3600)));
-                silent
+                sim.core.silences().any(|it| it.covers(name, sim.now) && it.until > sim.now.plus(seconds(6 * 3600)))
             }).collect();
             let pausing = match next() % 40 {
                 0 => {

@@ -31,10 +31,10 @@ static GROUND: LazyLock<Ground> = LazyLock::new(|| {
 });
 
 pub fn run(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else {
+    let Ok(input) = std::str::from_utf8(bytes) else {
         return;
     };
-    let (expression, document) = text.split_once("\n\n").unwrap_or((text, ""));
+    let (expression, document) = input.split_once("\n\n").unwrap_or((input, ""));
     let document: Value = serde_json::from_str(document).unwrap_or_default();
     let records = match &document {
         Value::Array(items) => json!(items),
@@ -71,8 +71,10 @@ pub fn run(bytes: &[u8]) {
         Some(compiled) => {
             let value = told(compiled.value(&ENGINE, &scope()));
             assert_eq!(value, told(compiled.value(&ENGINE, &scope())));
-            if let Err(fault) = &value {
-                assert!(!fault.contains("is not known at this moment"), "{fault}");
+            // Unless it is what the expression itself says: the fuzzer found that out.
+            let unknown = "is not known at this moment";
+            if let (Err(fault), false) = (&value, input.contains(unknown)) {
+                assert!(!fault.contains(unknown), "{fault}");
             }
             let _ = compiled.truth(&ENGINE, &scope());
             let number = compiled.number(&ENGINE, &scope());

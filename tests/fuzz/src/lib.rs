@@ -7,4 +7,5 @@
 pub mod expressions;
 pub mod jsonl_window;
 pub mod loader;
+pub mod plugin;
 pub mod store_start;

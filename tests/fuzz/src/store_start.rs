@@ -198,7 +198,7 @@ fn damage(image: &mut Image, script: &[u8]) -> bool {
                 set(bytes, at, some);
                 rest = more;
             }
-            2 => set(bytes, at, &vec![*value; 64]),
+            2 => set(bytes, at, &[*value; 64]),
             3 => bytes.truncate(at),
             4 => bytes.extend(vec![*value; at % 8192]),
             // Text for text: what stands in rows is JSON, and lengths stay what they are.

@@ -1,0 +1,4 @@
+//! See [`homeostat_fuzz::plugin`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| homeostat_fuzz::plugin::run(bytes));
