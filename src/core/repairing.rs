@@ -739,7 +739,13 @@ impl Core {
             at: self.now,
             kind,
             text,
-            to: attempt.remediation.escalate.clone(),
+            to: match kind {
+                NoteKind::Escalated
+                | NoteKind::Quarantined
+                | NoteKind::Proposed
+                | NoteKind::Expired => attempt.remediation.escalate.clone(),
+                _ => Vec::new(), // no page goes with it
+            },
         }));
     }
 

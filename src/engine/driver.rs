@@ -711,7 +711,7 @@ impl Driver {
         for file in files {
             self.parts.records.journal(file, line.clone());
         }
-        tracing::warn!(
+        tracing::info!(
             check = page.check.as_deref(),
             text = page.text,
             "people are paged"
