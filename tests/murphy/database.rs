@@ -28,12 +28,22 @@ checks:
     remediation:
       steps: [ { remove_file: { file: data/stuck } } ]
       guard: { cooldown: 0s, limit: 1000 per 1h, breaker: 1000 }
+  - name: told
+    about: Of what a program does, nothing needs to be kept for undoing it; the intent alone must be on the disk.
+    trigger: { every: 100ms }
+    probe: { file: { file: data/untold } }
+    threshold: { critical: exists }
+    remediation: [ { run_command: { argv: [/usr/bin/touch, data/told] } } ]
 ";
 
 const STORE: &str = "state/homeostat/history.db";
 
 async fn running(root: &Root) -> Live {
     root.put("rules/rules.yaml", RULES);
+    root.put(
+        "homeostat.yaml",
+        "allow: { run: [ '/usr/bin/touch data/told' ] }\n",
+    );
     let live = root.start().await.expect("it starts");
     mended(root, &live).await;
     live
@@ -64,11 +74,16 @@ async fn mended(root: &Root, live: &Live) {
 /// Something goes wrong, and nothing is done about it, for some looks; the store is named as the reason.
 async fn held(root: &Root, live: &Live) {
     root.put("data/stuck", "");
-    let by = until(SOON, "a repair that is held", async || {
-        standing(live, "stuck").await.held_by
-    })
-    .await;
-    assert_eq!(by, "store");
+    root.put("data/untold", "");
+    for name in ["stuck", "told"] {
+        let by = until(
+            SOON,
+            &format!("{name}: a repair that is held"),
+            async || standing(live, name).await.held_by,
+        )
+        .await;
+        assert_eq!(by, "store");
+    }
     let said = status(live).await.store;
     assert!(
         said.as_ref()
@@ -81,7 +96,7 @@ async fn held(root: &Root, live: &Live) {
     })
     .await;
     assert!(
-        root.at("data/stuck").exists(),
+        root.at("data/stuck").exists() && !root.at("data/told").exists(),
         "done without being written down"
     );
     assert_eq!(standing(live, "stuck").await.status, Status::Critical);
