@@ -821,6 +821,73 @@ tests:
 }
 
 #[test]
+fn what_a_person_approves_is_done_and_what_nobody_approves_expires() {
+    const ASKING: &str = "
+checks:
+  - name: asks
+    about: It asks first.
+    trigger: { every: 1m }
+    probe: { file: { file: data/asks } }
+    threshold: { critical: missing }
+    message: asking
+    remediation:
+      steps: [ write_file: { file: data/asks, body: '' } ]
+      approve: true
+      approve_within: 10m
+  - name: acts
+    about: It does not ask.
+    trigger: { every: 1m }
+    probe: { file: { file: data/acts } }
+    threshold: { critical: missing }
+    message: acting
+    remediation: [ { write_file: { file: data/acts, body: '' } } ]
+tests:
+";
+    let told = |tests: &str| told(run_file(&format!("{ASKING}{tests}")), 0);
+    let wrong = told(
+        "
+  - name: approved
+    checks: [asks]
+    then: [ { at: 90s, approve: asks } ]
+    expect:
+      - { at: 1m, asks: { status: critical, held_by: approval, acts: [] }, files: { data/asks: absent } }
+      - { at: 2m, asks: { status: ok, verified: true, acts: [ 90s ], notes: [proposed, approved] } }
+  - name: nobody there
+    checks: [asks]
+    expect: [ { at: 11m, asks: { status: critical, acts: [], notes: [proposed, expired, held] } } ]
+",
+    );
+    assert_eq!(wrong, [""; 0]);
+    let slips = told(
+        "
+  - name: nothing waits
+    checks: [asks]
+    files: { data/asks: { text: '' } }
+    then: [ { at: 90s, approve: asks } ]
+    expect: [ { at: 2m, asks: ok } ]
+  - name: it asks nobody
+    then: [ { at: 90s, approve: acts } ]
+    expect: [ { at: 2m, acts: ok } ]
+  - name: nobody of that name
+    then: [ { at: 90s, approve: ask } ]
+    expect: [ { at: 2m, asks: critical } ]
+",
+    );
+    let bare = slips
+        .iter()
+        .filter_map(|text| Some(text.split_once(' ')?.1))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        bare,
+        [
+            "nothing of asks waits to be approved",
+            "acts asks nobody: its remediation has no `approve`",
+            "there is no check `ask`\n  did you mean `asks`?",
+        ]
+    );
+}
+
+#[test]
 fn the_examples_of_the_documentation_run() {
     let page = std::fs::read_to_string("docs/testing-rules.md").expect("the page is there");
     let mut blocks = page
