@@ -307,7 +307,7 @@ mod tests {
         for to in [
             "rules/x",
             "../x",
-            "/tmp/x",
+            "/etc/x",
             "state/homeostat/",
             "logs/checks.jsonl",
             "logs/",

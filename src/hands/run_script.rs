@@ -254,7 +254,7 @@ mod tests {
         for (kind, args) in [
             ("write_file", json!({"file": "../x", "body": ""})),
             ("remove_file", json!({"file": "rules/x"})),
-            ("move_file", json!({"file": "data/x", "to": "/tmp/x"})),
+            ("move_file", json!({"file": "data/x", "to": "/etc/x"})),
             ("run_command", json!({"argv": ["/bin/sh", "-c", "true"]})),
         ] {
             let step = step(kind, args).expect("a step");

@@ -547,6 +547,7 @@ fn a_silenced_check_is_neither_repaired_nor_told_of_until_it_ends() {
     assert_eq!(held.until, Some(START.plus(seconds(601))));
     assert_eq!(held.why.as_deref(), Some("silence 1 by ann: moving"));
     assert_eq!(status(&sim, "a"), Status::Critical, "but it is shown");
+    assert_eq!(sim.ends, [], "nothing was even intended");
     assert_eq!(pages(&sim), []);
     // It survives a restart.
     let mut sim = again(&sim, named(&["a"]), healed(WORLD));
