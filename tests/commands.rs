@@ -660,3 +660,169 @@ tests:
     assert_eq!(say(&root, "test rules/t.yaml").code, 1);
     assert_eq!(say(&root, "test absent.yaml").code, 64);
 }
+
+const ASKING: &str = r#"
+notifiers:
+  ops: { journal: logs/pages.jsonl }
+checks:
+  - name: weights_file
+    about: The weights exist.
+    trigger: { every: 1h, events: [ { file: data/w.json } ] }
+    probe: { json: { file: data/w.json } }
+    threshold: { critical: missing }
+    message: '${len} weights'
+    remediation:
+      steps: [ { restore_file: { file: data/w.json, from: rules/defaults/w.json } } ]
+      guard: { cooldown: 0s, limit: 9 per 1h }
+      approve: true
+      escalate: [ops]
+  - name: backup
+    about: The backup says that it ran.
+    trigger: { every: 1h }
+    probe: { heartbeat: { name: nightly } }
+    threshold: { critical: missing || payload.files == 0 }
+    message: 'heard is ${exists}'
+"#;
+
+fn asking() -> Root {
+    let root = root();
+    fs::write(root.at("rules/a.yaml"), ASKING).unwrap();
+    root
+}
+
+fn pages(root: &Root) -> Vec<(Value, Value)> {
+    let lines = root.lines("logs/pages.jsonl");
+    let page = |line: &Value| (line["kind"].clone(), line["name"].clone());
+    lines.iter().map(page).collect()
+}
+
+#[test]
+fn a_repair_waits_for_a_person_and_is_done_as_it_was_shown() {
+    let root = asking();
+    let said = say(&root, "check weights_file --json");
+    assert_eq!(said.code, 2, "{}", said.err);
+    let check = &said.json()["checks"][0];
+    let repair = &check["remediation"];
+    assert_eq!(repair["decision"], "held");
+    assert_eq!(repair["held_by"], "approval");
+    assert_eq!(repair["held_why"], "`homeostat approve 1`");
+    assert_eq!(repair["steps"][0]["outcome"], "would");
+    let shown = repair["steps"][0]["diff"].clone();
+    assert!(!root.at("data/w.json").exists());
+    assert_eq!(pages(&root), [(json!("proposed"), json!("weights_file"))]);
+    // A dry run sees the same proposal and makes none.
+    let dry = say(&root, "dry-run weights_file --json").json();
+    assert_eq!(dry["checks"][0]["remediation"]["held_by"], "approval");
+    let listed = say(&root, "approve");
+    assert!(listed.out.contains("homeostat approve 1"), "{}", listed.out);
+    assert!(listed.out.contains("restore_file"), "{}", listed.out);
+    let wrong = say(&root, "approve 7");
+    assert_eq!(wrong.code, 1);
+    assert!(
+        wrong.err.contains("nothing of the number 7"),
+        "{}",
+        wrong.err
+    );
+
+    assert_eq!(say(&root, "deny 1 --reason later").code, 0);
+    assert_eq!(say(&root, "approve").out, "nothing waits to be approved\n");
+    assert_eq!(say(&root, "check weights_file").code, 2, "proposed anew");
+    let approved = say(&root, "approve 2 --json").json();
+    assert_eq!(approved["check"], "weights_file");
+    let repair = approved["done"]["checks"][0]["remediation"].clone();
+    assert_eq!(repair["decision"], "repaired");
+    assert_eq!(repair["verified"], true);
+    assert_eq!(repair["steps"][0]["diff"], shown, "as it was shown");
+    let history = say(&root, "history weights_file").out;
+    for word in [
+        "proposed",
+        "denied by ann: later",
+        "approved by ann",
+        "verified",
+    ] {
+        assert!(history.contains(word), "{word}: {history}");
+    }
+}
+
+#[test]
+fn a_running_engine_is_silenced_and_does_what_a_person_approves() {
+    let root = asking();
+    fs::write(root.at("data/w.json"), r#"{"a": 1}"#).unwrap();
+    let running = Running::start(&root, "run --listen none");
+    let wrong = say(&root, "silence weight_file --for 1h");
+    assert_eq!(wrong.code, 64);
+    assert!(
+        wrong.err.contains("did you mean `weights_file`?"),
+        "{}",
+        wrong.err
+    );
+    assert_eq!(say(&root, "silence weights_file").code, 64, "for how long?");
+    assert_eq!(say(&root, "silence --for 1h").code, 64, "which?");
+    let silence = say(
+        &root,
+        "silence weights_file --for 1h --reason moving --json",
+    )
+    .json();
+    assert_eq!(silence["by"], "ann");
+    fs::remove_file(root.at("data/w.json")).unwrap();
+    let held = running.wait("held");
+    assert_eq!(held["by"], "silence");
+    assert_eq!(held["why"], "silence 1 by ann: moving");
+    assert!(held["until"].is_f64());
+    let status = say(&root, "status").out;
+    assert!(status.contains("silence 1: weights_file until"), "{status}");
+    assert_eq!(pages(&root), [], "nobody is told");
+    assert_eq!(say(&root, "silence --end 1").code, 0);
+    let proposed = running.wait("note");
+    assert!(
+        proposed["text"]
+            .as_str()
+            .unwrap()
+            .contains("homeostat approve 1")
+    );
+    assert_eq!(say(&root, "approve 1").code, 0);
+    let ended = running.wait("ended");
+    assert_eq!(ended["attempt"]["end"], "verified");
+    assert!(root.at("data/w.json").exists());
+    assert_eq!(say(&root, "silence").out, "nothing is silenced\n");
+    assert_eq!(running.end().0, 0);
+}
+
+fn push(root: &Root, name: &str, payload: &str) -> u16 {
+    let mut stream =
+        std::os::unix::net::UnixStream::connect(root.at("state/homeostat/api.sock")).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    write!(
+        stream,
+        "POST /api/heartbeat/{name} HTTP/1.1\r\nHost: homeostat\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{payload}",
+        payload.len()
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_heartbeat_is_heard_and_remembered_over_a_restart() {
+    let root = asking();
+    let running = Running::start(&root, "run --listen none");
+    assert_eq!(say(&root, "check backup").code, 2, "never heard");
+    assert_eq!(push(&root, "nightli", ""), 404, "no rule waits for it");
+    assert_eq!(push(&root, "nightly", "{"), 400);
+    assert_eq!(push(&root, "nightly", &"1".repeat(65_537)), 413);
+    assert_eq!(say(&root, "check backup").code, 2);
+    assert_eq!(push(&root, "nightly", r#"{"files": 3}"#), 200);
+    let heard = say(&root, "check backup --json");
+    assert_eq!(heard.code, 0, "{}", heard.out);
+    assert_eq!(
+        heard.json()["checks"][0]["facts"]["payload"],
+        json!({"files": 3})
+    );
+    assert_eq!(running.end().0, 0);
+    assert_eq!(say(&root, "check backup").code, 0, "also without an engine");
+    assert_eq!(say(&root, "dry-run backup").code, 0);
+    let running = Running::start(&root, "run --listen none");
+    assert_eq!(say(&root, "check backup").code, 0);
+    assert_eq!(running.end().0, 0);
+}

@@ -185,3 +185,33 @@ async fn a_repair_is_undone_by_hand_and_refused_once_the_file_has_changed() {
     live.handle.stop().await.expect("it runs");
     live.finished().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_checks_that_repair_one_file_are_both_well_after_one_round() {
+    let root = Root::new();
+    root.put("rules/defaults/w.json", "{\"a\": 1}");
+    let check = |name: &str, threshold: &str| {
+        format!(
+            "  - name: {name}\n    about: The file is there.\n    trigger: {{ every: 1h }}\n    probe: {{ json: {{ file: data/w.json }} }}\n    threshold: {{ critical: {threshold} }}\n    message: '${{len}} keys'\n    remediation: [ {{ restore_file: {{ file: data/w.json, from: rules/defaults/w.json }} }} ]\n"
+        )
+    };
+    let rules = [check("one", "missing"), check("two", "len == 0")].concat();
+    root.put("rules/a.yaml", &format!("checks:\n{rules}"));
+    root.put("data/w.json", "{\"a\": 1}");
+    let live = root.start().await.expect("it starts");
+    std::fs::remove_file(root.at("data/w.json")).expect("it is there");
+    let answer = live
+        .handle
+        .check(vec![], true, Duration::from_secs(20))
+        .await
+        .expect("it runs");
+    assert_eq!(answer.overall, Status::Ok, "{answer:?}");
+    let acted: Vec<bool> = answer
+        .checks
+        .iter()
+        .map(|check| check.remediation.verified == Some(true))
+        .collect();
+    assert!(acted.contains(&true), "{answer:?}");
+    live.handle.stop().await.expect("it runs");
+    live.finished().await;
+}

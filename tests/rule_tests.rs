@@ -90,6 +90,17 @@ checks:
     remediation:
       - - call_http: { url: 'http://127.0.0.1:1/flush/${1 + 1}', json: { n: 1 } }
         - write_file: { file: state/called.txt, body: by hand }
+  - name: stuck
+    about: The bot is not stuck.
+    trigger: { every: 1m }
+    probe: { process: { name: bot } }
+    threshold: { critical: cpu_pct > 90 }
+    message: '${cpu_pct} %'
+    remediation:
+      steps:
+        - signal_process: { cmdline: 'sh', pid_file: state/bot.pid, signal: HUP }
+        - signal_process: { name: bot, all: true, signal: KILL, within: 5s }
+      verify: { within: 30s }
   - name: locks
     about: No lock is old.
     trigger: { every: 10m }
@@ -171,6 +182,7 @@ fn settings() -> Settings {
         allow: Allow {
             run: run.map(str::to_owned).to_vec(),
             read: vec!["/proc/loadavg".to_owned()],
+            signal: vec!["/opt/bot *".to_owned()],
             ..Allow::default()
         },
         env: vec!["KEY".to_owned()],
@@ -346,6 +358,16 @@ fn a_ladder_of_commands_climbs_rests_and_is_quarantined() {
       - at: 1m
         calls: { status: critical, steps: [ { kind: call_http, outcome: failed, detail: { contains: answered 503 } } ] }
         files: { state/called.txt: absent }
+  - name: a signal is answered here and no process is looked at
+    checks: [stuck]
+    facts: { stuck: { cpu_pct: 100 } }
+    commands:
+      - { run: signal_process HUP *, exit: 1, says: no effect }
+      - { run: [ signal_process, KILL, bot ], does: { facts: { stuck: { cpu_pct: 3 } } } }
+    expect:
+      - at: 5m
+        stuck: { status: ok, verified: true, acts: [ { rung: 1, end: failed }, { rung: 2, end: verified } ], steps: [ { kind: signal_process, target: bot, outcome: done } ] }
+        ran: [ [ signal_process, HUP, sh of state/bot.pid ], signal_process KILL bot ]
   - name: it fails once, then works
     checks: [service]
     commands:
@@ -767,6 +789,7 @@ fn what_no_test_sees_is_named() {
         remote: never tested
         service: ok is never tested
         sized: never tested
+        stuck: never tested
         two: never tested
         unwise: never tested
         ");
@@ -795,6 +818,73 @@ tests:
 ",
     );
     assert_eq!(told(results, 0), [""; 0]);
+}
+
+#[test]
+fn what_a_person_approves_is_done_and_what_nobody_approves_expires() {
+    const ASKING: &str = "
+checks:
+  - name: asks
+    about: It asks first.
+    trigger: { every: 1m }
+    probe: { file: { file: data/asks } }
+    threshold: { critical: missing }
+    message: asking
+    remediation:
+      steps: [ write_file: { file: data/asks, body: '' } ]
+      approve: true
+      approve_within: 10m
+  - name: acts
+    about: It does not ask.
+    trigger: { every: 1m }
+    probe: { file: { file: data/acts } }
+    threshold: { critical: missing }
+    message: acting
+    remediation: [ { write_file: { file: data/acts, body: '' } } ]
+tests:
+";
+    let told = |tests: &str| told(run_file(&format!("{ASKING}{tests}")), 0);
+    let wrong = told(
+        "
+  - name: approved
+    checks: [asks]
+    then: [ { at: 90s, approve: asks } ]
+    expect:
+      - { at: 1m, asks: { status: critical, held_by: approval, acts: [] }, files: { data/asks: absent } }
+      - { at: 2m, asks: { status: ok, verified: true, acts: [ 90s ], notes: [proposed, approved] } }
+  - name: nobody there
+    checks: [asks]
+    expect: [ { at: 11m, asks: { status: critical, acts: [], notes: [proposed, expired, held] } } ]
+",
+    );
+    assert_eq!(wrong, [""; 0]);
+    let slips = told(
+        "
+  - name: nothing waits
+    checks: [asks]
+    files: { data/asks: { text: '' } }
+    then: [ { at: 90s, approve: asks } ]
+    expect: [ { at: 2m, asks: ok } ]
+  - name: it asks nobody
+    then: [ { at: 90s, approve: acts } ]
+    expect: [ { at: 2m, acts: ok } ]
+  - name: nobody of that name
+    then: [ { at: 90s, approve: ask } ]
+    expect: [ { at: 2m, asks: critical } ]
+",
+    );
+    let bare = slips
+        .iter()
+        .filter_map(|text| Some(text.split_once(' ')?.1))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        bare,
+        [
+            "nothing of asks waits to be approved",
+            "acts asks nobody: its remediation has no `approve`",
+            "there is no check `ask`\n  did you mean `asks`?",
+        ]
+    );
 }
 
 #[test]

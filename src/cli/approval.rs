@@ -1,6 +1,8 @@
 //! `approve` and `deny`: a person's word on a repair that waits for one. What is approved is looked at again first; if it
 //! is still needed and no guard holds it, it is done.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -8,15 +10,19 @@ use super::{
     outcome::{Failure, OK, Outcome, REFUSED},
     reach::{self, Reach},
     screen::Screen,
-    show::{Tone, standings::proposals, text},
+    show::{self, Tone, standings::proposals, text},
     site::Site,
     status,
 };
 use crate::{
     clock::{Clock, SystemClock},
+    engine::answer::Answer,
     model::attempt::AttemptId,
     web::client::QUICK,
 };
+
+/// How long an engine that was started for this waits for the proof.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// What waits for a person, with what it would do.
 pub async fn list(site: &Site, screen: &Screen) -> Outcome {
@@ -31,16 +37,17 @@ pub async fn list(site: &Site, screen: &Screen) -> Outcome {
 }
 
 pub async fn approve(site: &Site, attempt: AttemptId, screen: &Screen) -> Outcome {
-    let (check, running) = decide(site, attempt, Ok(()), screen).await?;
-    let value = json!({"attempt": attempt, "check": check, "approved": true});
+    let (check, done) = decide(site, attempt, Ok(()), screen).await?;
+    let value = json!({"attempt": attempt, "check": check, "approved": true, "done": done});
     screen.answer(&value, |style| {
         let head = style.paint(Tone::Good, "approved");
         let check = text::clean(&check);
-        let next = match running {
-            true => "it is looked at again, and done if it is still needed".to_owned(),
-            false => format!("no engine is running: `homeostat check {check}` does it"),
-        };
-        format!("{head}: attempt {attempt} of {check}; {next}\n")
+        let next = "it is looked at again, and done if it is still needed";
+        let done = done.as_ref().map(|done| show::answer::answer(done, style));
+        format!(
+            "{head}: attempt {attempt} of {check}; {next}\n{}",
+            done.unwrap_or_default()
+        )
     });
     Ok(OK)
 }
@@ -62,13 +69,13 @@ pub async fn deny(
     Ok(OK)
 }
 
-/// The name of the check, and whether an engine was running.
+/// The name of the check and, where no engine runs that does it, what came of it.
 async fn decide(
     site: &Site,
     attempt: AttemptId,
     verdict: Result<(), String>,
     screen: &Screen,
-) -> Result<(String, bool), Failure> {
+) -> Result<(String, Option<Answer>), Failure> {
     match reach::reach(site, screen).await? {
         Reach::Running(client) => {
             let (path, reason) = match &verdict {
@@ -78,15 +85,22 @@ async fn decide(
             let body = json!({"attempt": attempt, "by": person(), "reason": reason});
             let value: Value = client.post(path, &body, QUICK).await?;
             let check = value.get("check").and_then(Value::as_str);
-            Ok((check.unwrap_or_default().to_owned(), true))
+            Ok((check.unwrap_or_default().to_owned(), None))
         }
         Reach::Here(live) => {
+            let approved = verdict.is_ok();
             let decided = live.handle.decide(attempt, person(), verdict).await;
+            let done = match &decided {
+                Ok(Ok(check)) if approved => {
+                    Some(live.handle.check(vec![check.clone()], true, WAIT).await)
+                }
+                _ => None,
+            };
             reach::end(*live).await?;
             let check = decided?.map_err(|why| {
                 Failure::new(REFUSED, why).help("`homeostat approve` lists what waits")
             })?;
-            Ok((check.to_string(), false))
+            Ok((check.to_string(), done.transpose()?))
         }
     }
 }

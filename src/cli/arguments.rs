@@ -159,7 +159,7 @@ pub enum Action {
     },
     /// Allow repairs again
     Resume,
-    /// Neither repair nor tell of some checks for a while; without arguments, list what is silenced
+    /// Hold the repairs and pages of some checks for a while; alone, list what is silenced
     Silence {
         /// Names of checks
         #[arg(value_name = "NAME", conflicts_with_all = ["all", "end"], requires = "span")]
@@ -177,7 +177,7 @@ pub enum Action {
         #[arg(long, value_name = "ID")]
         end: Option<u64>,
     },
-    /// Let a repair go on that waits for a person; without a number, list what waits
+    /// Let a repair go on that waits for a person; alone, list what waits
     Approve {
         /// Number of the attempt
         attempt: Option<AttemptId>,

@@ -147,6 +147,9 @@ mod tests {
           ledger       What repairs came to: tried, verified, failed, held, recurred
           pause        Start no repair from now on (the kill switch); looking goes on
           resume       Allow repairs again
+          silence      Hold the repairs and pages of some checks for a while; alone, list what is silenced
+          approve      Let a repair go on that waits for a person; alone, list what waits
+          deny         Refuse a repair that waits for a person
           undo         Undo what a repair did to files
           reload       Load the rules again now, and say what changed
 

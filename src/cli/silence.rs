@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     kill_switch::person,
-    outcome::{Failure, OK, Outcome, REFUSED},
+    outcome::{Failure, OK, Outcome},
     reach::{self, Reach},
     screen::Screen,
     show::{Style, Tone, standings::silences, text},
@@ -117,7 +117,7 @@ async fn end(site: &Site, id: u64, screen: &Screen) -> Outcome {
             let known = live.handle.unsilence(id).await;
             reach::end(*live).await?;
             if !known? {
-                return Err(Failure::new(REFUSED, format!("there is no silence {id}"))
+                return Err(Failure::usage(format!("there is no silence {id}"))
                     .help("`homeostat silence` lists them"));
             }
         }
@@ -133,8 +133,5 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let meant = meant(name, known)
         .map(|meant| format!(": did you mean `{meant}`?"))
         .unwrap_or_default();
-    Failure::new(
-        REFUSED,
-        format!("there is no check `{}`{meant}", text::clean(name)),
-    )
+    Failure::usage(format!("there is no check `{}`{meant}", text::clean(name)))
 }

@@ -266,8 +266,7 @@ impl Core {
             .map(|until| format!(" for {}", whole_seconds(until.since(now))));
         let why = hold.why.as_deref().map(|why| format!(" ({why})"));
         let text = format!(
-            "{}: its repair is held by {}{}{}",
-            check.standing.message,
+            "its repair is held by {}{}{}",
             hold.by,
             until.unwrap_or_default(),
             why.unwrap_or_default()
@@ -327,6 +326,10 @@ impl Core {
             return false;
         }
         let to = self.told(name);
+        let text = match self.checks.get(name) {
+            Some(check) => format!("{}: {text}", check.standing.message),
+            None => text,
+        };
         out.push(Output::Persist(Row::Page(Page {
             at: self.now,
             check: Some(name.clone()),

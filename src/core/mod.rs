@@ -483,8 +483,14 @@ impl Core {
             .cloned()
             .collect();
         for name in held {
+            let waits = self.checks.get_mut(&name).and_then(|it| it.retry.take());
+            let round = waits.and_then(|(_, round)| round);
             let wish = Wish {
                 event: true,
+                rounds: round
+                    .into_iter()
+                    .filter(|round| self.rounds.contains_key(round))
+                    .collect(),
                 ..Wish::default()
             };
             self.want(&name, wish, out);

@@ -25,6 +25,9 @@ use crate::{
 const QUICKEST: Duration = Duration::from_secs(1);
 const SLOWEST: Duration = Duration::from_secs(30);
 
+/// What another repair acts on is asked for again after this at the latest.
+const TURN: Duration = Duration::from_secs(60);
+
 /// One round of looks that verifies an attempt.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
@@ -268,12 +271,21 @@ impl Core {
         };
         let spent = !matches!(attempt.phase, Phase::Proposed { .. });
         attempt.withheld = Some(hold.clone());
-        let (name, begun) = (attempt.check.clone(), attempt.begun);
+        let (name, begun, round) = (attempt.check.clone(), attempt.begun, attempt.round);
         if let Some(budget) = self.budgets.get_mut(&name).filter(|_| spent) {
             if let Some(index) = budget.begun.iter().rposition(|at| *at == begun) {
                 budget.begun.remove(index);
             }
             budget.climbed.retain(|climbed| *climbed != id);
+        }
+        if hold.by == HeldBy::Conflict
+            && let Some(check) = self.checks.get_mut(&name)
+        {
+            // Its turn comes when the other has ended; whoever waits for this one waits for that.
+            let until = self.now.plus(TURN);
+            check.retry = Some((until, round));
+            self.agenda
+                .add(until, Alarm::Retry(name.clone(), check.epoch));
         }
         self.note_held(&name, &Decision::Held(hold), out);
         self.end(id, End::Withheld, None, out);
@@ -727,7 +739,13 @@ impl Core {
             at: self.now,
             kind,
             text,
-            to: attempt.remediation.escalate.clone(),
+            to: match kind {
+                NoteKind::Escalated
+                | NoteKind::Quarantined
+                | NoteKind::Proposed
+                | NoteKind::Expired => attempt.remediation.escalate.clone(),
+                _ => Vec::new(), // no page goes with it
+            },
         }));
     }
 

@@ -100,11 +100,8 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
     let report = outcome.report.as_ref()?;
     let remediation = remediation(outcome);
     let acted = matches!(remediation.decision, Decided::Repaired | Decided::Failed);
-    let last = outcome
-        .verdict
-        .as_ref()
-        .filter(|_| acted)
-        .unwrap_or(&report.verdict);
+    // Also without a repair of its own: somebody else's may have made it well meanwhile.
+    let last = outcome.verdict.as_ref().unwrap_or(&report.verdict);
     let before = acted.then(|| Brief {
         status: report.verdict.status,
         message: report.verdict.message.clone(),
@@ -155,6 +152,8 @@ fn remediation(outcome: &Outcome) -> RemediationAnswer {
         Phase::Ended { end, .. } => match end {
             End::Verified => (Decided::Repaired, Some(true)),
             End::Would => (Decided::Would, None),
+            // What held it is over: another repair did it.
+            End::Withheld if is_well(outcome) => (Decided::None, None),
             End::Withheld => {
                 if let Some(hold) = &attempt.withheld {
                     answer.hold(hold);
@@ -170,6 +169,11 @@ fn remediation(outcome: &Outcome) -> RemediationAnswer {
         _ => (Decided::Repaired, None),
     };
     answer
+}
+
+fn is_well(outcome: &Outcome) -> bool {
+    let last = outcome.verdict.as_ref();
+    last.is_some_and(|verdict| verdict.status == Status::Ok)
 }
 
 impl RemediationAnswer {

@@ -711,7 +711,7 @@ impl Driver {
         for file in files {
             self.parts.records.journal(file, line.clone());
         }
-        tracing::warn!(
+        tracing::info!(
             check = page.check.as_deref(),
             text = page.text,
             "people are paged"
@@ -856,14 +856,10 @@ impl Driver {
         self.parts.ledger.count(attempt);
         self.tell(News::Ended(attempt.clone()));
         let at = match attempt.phase {
-            Phase::Ended { at, end }
-                if matches!(
-                    end,
-                    End::Verified | End::Failed | End::Superseded | End::Interrupted
-                ) =>
-            {
-                at
-            }
+            Phase::Ended {
+                at,
+                end: End::Verified | End::Failed | End::Superseded | End::Interrupted,
+            } => at,
             _ => return,
         };
         let last = self

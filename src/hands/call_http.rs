@@ -245,7 +245,7 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
             Ok(peer) => {
                 if let Err(error) = permission.may_name_host(&peer.host, peer.port) {
                     let wrong = Mistake::new("not-allowed", error.told(), args.url.place());
-                    mistakes.push(wrong.help(reaching::help(peer.port)));
+                    mistakes.push(wrong.help(reaching::help(&peer.host, peer.port)));
                 }
             }
         }

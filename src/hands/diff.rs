@@ -14,7 +14,7 @@ const MOST_BYTES: usize = 512 << 10;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The difference between two bodies of a file; `None` stands for "no file". Gives nothing for equal, binary or very
-/// large bodies: there the receipt's detail tells the sizes.
+/// large bodies, nor where an empty file comes or goes: there the receipt's detail tells the sizes.
 pub fn unified(file: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Option<String> {
     if old == new {
         return None;
@@ -33,6 +33,9 @@ pub fn unified(file: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Str
         .context_radius(3)
         .header(&name(old), &name(new))
         .to_string();
+    if whole.is_empty() {
+        return None;
+    }
     let mut lines = whole.lines();
     let mut shown: Vec<String> = lines.by_ref().take(MOST_LINES).map(visible).collect();
     match lines.count() {
@@ -104,6 +107,12 @@ mod tests {
         ");
         let gone = unified("data/t", Some(b"x\n"), None).expect("they differ");
         assert!(gone.starts_with("--- data/t\n+++ /dev/null\n"), "{gone}");
+    }
+
+    #[test]
+    fn an_empty_file_that_comes_or_goes_has_no_lines_to_show() {
+        assert_eq!(unified("data/a.lock", Some(b""), None), None);
+        assert_eq!(unified("data/a.lock", None, Some(b"")), None);
     }
 
     #[test]

@@ -121,6 +121,12 @@ impl Effect {
             Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
             Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
             Effect::Raise { event } => vec![crate::core::event_target(event)],
+            // whichever way two steps found one process, it is one process
+            Effect::Signal { targets, .. } if !targets.is_empty() => {
+                let each = targets.iter();
+                each.map(|target| format!("process {}", target.pid))
+                    .collect()
+            }
             _ => vec![self.target()],
         }
     }

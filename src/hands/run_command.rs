@@ -13,7 +13,7 @@ use crate::{
         span::Span,
         text::{Mistake, Text},
     },
-    permission::Permission,
+    permission::{Permission, running},
 };
 
 pub static KIND: Kind = Kind {
@@ -63,8 +63,8 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
         .iter()
         .map(|word| args::constant(word).map(str::to_owned))
         .collect();
-    let refused = match words {
-        Some(argv) => permission.may_run(&argv).err().map(|error| error.told()),
+    let refused = match &words {
+        Some(argv) => permission.may_run(argv).err().map(|error| error.told()),
         // With arguments yet to be filled in it is decided when the step is prepared; but a program is always absolute.
         None => args::constant(program)
             .filter(|program| !program.starts_with('/'))
@@ -72,9 +72,8 @@ fn check(node: &Node, permission: &Permission, mistakes: &mut Vec<Mistake>) {
     };
     if let Some(reason) = refused {
         mistakes.push(
-            Mistake::new("forbidden-program", reason, program.place()).help(
-                "homeostat.yaml beside the rules says which programs may run: allow: { run: [\"/absolute/program ARGUMENT\"] }",
-            ),
+            Mistake::new("forbidden-program", reason, program.place())
+                .help(running::help(words.as_deref().unwrap_or_default())),
         );
     }
 }

@@ -407,6 +407,7 @@ mod tests {
         assert!(receipt.detail.starts_with(&said), "{}", receipt.detail);
         assert_eq!((receipt.outcome, &receipt.undo), (Outcome::Done, &None));
         assert!(!bot.is_alive());
+        assert_eq!(effect.claims(), [format!("process {}", bot.pid)]);
         let again = world.ready("signal_process", args);
         assert_eq!(
             world.dry(&again).detail,
@@ -554,8 +555,10 @@ mod tests {
         );
         let mut child = std::process::Command::new("/bin/sleep")
             .arg("600")
+            .stdout(std::process::Stdio::null())
             .spawn()
             .expect("a child");
+        let _ends = Orphan::adopt(i32::try_from(child.id()).expect("small"));
         for (pid, what) in [
             (1, "is the first of this machine"),
             (std::process::id(), "is the engine or started it"),

@@ -81,9 +81,9 @@ impl Allowed {
 }
 
 /// What to write where a host is not allowed.
-pub fn help(port: u16) -> String {
+pub fn help(host: &Host<String>, port: u16) -> String {
     format!(
-        "homeostat.yaml beside the rules says which hosts may be reached: allow: {{ reach: [\"HOST:{port}\"] }}"
+        "homeostat.yaml beside the rules says which hosts may be reached: allow: {{ reach: [\"{host}:{port}\"] }}"
     )
 }
 

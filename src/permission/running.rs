@@ -150,6 +150,29 @@ impl Allowed {
     }
 }
 
+/// What to write where a program is not allowed: that very command line, if it can be one.
+pub fn help(argv: &[String]) -> String {
+    let entry = entry(argv).unwrap_or_else(|| "/absolute/program ARGUMENT".to_owned());
+    format!(
+        "homeostat.yaml beside the rules says which programs may run: allow: {{ run: [\"{entry}\"] }}"
+    )
+}
+
+/// A command line as an entry of `allow.run` within double quotes; `None` if it needs more than simple quoting.
+fn entry(argv: &[String]) -> Option<String> {
+    argv.first().filter(|program| is_plain(program))?;
+    let words = argv.iter().map(|word| {
+        let tame = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        let hard = |c: char| matches!(c, '\'' | '"' | '\\') || c.is_control();
+        match word {
+            word if word.contains(hard) => None,
+            word if !word.is_empty() && word.chars().all(tame) => Some(word.clone()),
+            word => Some(format!("'{word}'")),
+        }
+    });
+    Some(words.collect::<Option<Vec<_>>>()?.join(" "))
+}
+
 /// Words at white space; `'…'` and `"…"` keep theirs and make a `*` mean itself.
 fn words_of(pattern: &str) -> Result<Vec<Word>, &'static str> {
     let mut words = Vec::new();
@@ -319,6 +342,23 @@ mod tests {
             assert_eq!(may(&patterns, words), expected, "{words:?}");
         }
         assert!(!may(&[], &["/bin/true"]), "nothing is allowed by default");
+    }
+
+    #[test]
+    fn the_help_says_what_would_allow_it() {
+        for words in [
+            &["/usr/bin/journalctl", "--vacuum-size=500M"][..],
+            &["/opt/bin/say", "a b", "*", "", "$HOME"],
+        ] {
+            let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let entry = entry(&argv).expect("it can be one");
+            assert!(may(&[&entry], words), "{entry}");
+            assert!(help(&argv).contains(&format!("[\"{entry}\"]")));
+        }
+        for words in [&["systemctl", "stop"][..], &["/opt/bin/say", "it's"], &[]] {
+            let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert!(help(&argv).contains("/absolute/program ARGUMENT"));
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
         span::Span,
         text::{Mistake, Text},
     },
-    permission::settings::Size,
+    permission::{running, settings::Size},
 };
 
 pub static KIND: Kind = Kind {
@@ -148,7 +148,9 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
     if let (Some(plain), Some(program)) = (plain, rule.argv.first())
         && let Err(denied) = workshop.permission.may_run(&plain)
     {
-        workshop.mistakes.push(not_allowed(&denied, program));
+        workshop
+            .mistakes
+            .push(not_allowed(&denied, program).help(running::help(&plain)));
     }
     if workshop.mistakes.len() > before {
         return None;

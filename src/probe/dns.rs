@@ -150,7 +150,7 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
                 .permission
                 .may_name_host(&peer.host, peer.port)
                 .err()
-                .map(|denied| remote::not_allowed(&denied, peer.port, text)),
+                .map(|denied| remote::not_allowed(&denied, &peer, text)),
         };
         workshop.mistakes.extend(told);
     }

@@ -222,7 +222,7 @@ fn url(text: &Text, workshop: &mut Workshop<'_>) -> Option<UrlTemplate> {
             Err(why) => Some(Mistake::new("bad-value", why, text.place())),
             Ok(url) => exchange::peer(&url).ok().and_then(|peer| {
                 let may = workshop.permission.may_name_host(&peer.host, peer.port);
-                Some(remote::not_allowed(&may.err()?, peer.port, text))
+                Some(remote::not_allowed(&may.err()?, &peer, text))
             }),
         };
         if let Some(wrong) = wrong {

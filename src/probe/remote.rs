@@ -64,7 +64,7 @@ impl Whom {
                     .permission
                     .may_name_host(&peer.host, peer.port)
                     .err()
-                    .map(|denied| not_allowed(&denied, peer.port, host)),
+                    .map(|denied| not_allowed(&denied, &peer, host)),
                 Err(why) => Some(Mistake::new("bad-value", why, host.place())),
             },
             (None, Some(port_text)) => port_of(port_text)
@@ -105,8 +105,8 @@ fn port_of(text: &str) -> Result<u16, String> {
 }
 
 /// A host that may not be reached.
-pub(super) fn not_allowed(denied: &Denied, port: u16, text: &Text) -> Mistake {
-    super::path::not_allowed(denied, text).help(reaching::help(port))
+pub(super) fn not_allowed(denied: &Denied, peer: &Peer, text: &Text) -> Mistake {
+    super::path::not_allowed(denied, text).help(reaching::help(&peer.host, peer.port))
 }
 
 /// A time limit of a rule: nothing leaves no time to look.

@@ -187,9 +187,13 @@ impl Driver<'_> {
         }
     }
 
+    /// Looks at a target inside of the test; what is outside is not looked at.
+    fn prepare(&self, step: &Step) -> Result<Effect, HandsError> {
+        hands::unlooked(step).unwrap_or_else(|| hands::prepare(step, &self.hand_eyes()))
+    }
+
     fn one(&mut self, step: &Step, attempt: AttemptId, changed: &mut Vec<String>) -> Done<Tried> {
-        let prepared = hands::unlooked(step);
-        let effect = match prepared.unwrap_or_else(|| hands::prepare(step, &self.hand_eyes())) {
+        let effect = match self.prepare(step) {
             Ok(effect) => effect,
             Err(error) => {
                 let receipt = hands::refused(step, &error);
@@ -255,15 +259,14 @@ impl Driver<'_> {
             }
             Err(_) => Vec::new(), // told when it is done
         };
-        let receipts = steps.iter().map(|step| {
-            let effect = hands::prepare(step, &self.hand_eyes());
-            let effect = effect.map_err(|error| hands::refused(step, &error))?;
-            let done = self.runtime.block_on(hands::Dry.commit(&effect));
-            done.map_err(|error| effect.failed(&error))
+        let receipts = steps.iter().map(|step| match self.prepare(step) {
+            Err(error) => hands::refused(step, &error),
+            Ok(effect) => {
+                let done = self.runtime.block_on(hands::Dry.commit(&effect));
+                done.unwrap_or_else(|error| effect.failed(&error))
+            }
         });
-        let receipts = receipts
-            .map(|receipt: Result<Receipt, Receipt>| receipt.unwrap_or_else(|refused| refused))
-            .collect();
+        let receipts = receipts.collect();
         self.step(Input::Proposed {
             attempt: id,
             receipts,

@@ -62,6 +62,8 @@ pub(super) struct Change {
     pub given: Vec<(Name, Given)>,
     pub paused: Option<bool>,
     pub event: Option<String>,
+    /// A person approves what this check proposes.
+    pub approve: Option<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -19,7 +19,7 @@ use crate::{
     journal::Journals,
     model::{
         Name,
-        attempt::{AttemptId, Saved},
+        attempt::{AttemptId, Phase, Saved},
         moment::Moment,
         report::Round,
         standing::{Hold, Pause},
@@ -156,6 +156,19 @@ impl<'a> Driver<'a> {
         self.step(Input::Command(command));
     }
 
+    fn approve(&mut self, check: &Name, place: &Place) -> Done<()> {
+        let proposal = self.core.attempts().find(|attempt| {
+            attempt.check == *check && matches!(attempt.phase, Phase::Proposed { .. })
+        });
+        let Some(attempt) = proposal.map(|attempt| attempt.id) else {
+            let text = format!("nothing of {check} waits to be approved");
+            return Err(Box::new(Failure::new(place, text)));
+        };
+        let by = "test".to_owned();
+        self.step(Input::Command(Command::Approve { attempt, by }));
+        Ok(())
+    }
+
     pub fn step(&mut self, input: Input) {
         let mut out = Vec::new();
         self.core.step(self.now, input, &mut out);
@@ -266,7 +279,10 @@ impl<'a> Driver<'a> {
         if let Some(event) = &change.event {
             self.step(Input::Event(event.clone()));
         }
-        Ok(())
+        match &change.approve {
+            Some(check) => self.approve(check, &change.place),
+            None => Ok(()),
+        }
     }
 
     /// Claims what a step acts on; says what refuses it.

@@ -56,6 +56,7 @@ pub fn file_of(lines: &str) -> String {
     if lines.starts_with(|c: char| c.is_ascii_alphabetic())
         && [
             "calendars",
+            "notifiers",
             "checks",
             "vars",
             "defaults",

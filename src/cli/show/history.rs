@@ -203,7 +203,7 @@ mod tests {
         16:29:00  weights_file  OK → WARNING  Weights file missing
 
         2026-01-05
-        15:30:00  lock          held by in flight until 15:40:00 (in 10 min)
+        15:30:00  lock          held by in flight until 15:40:00 (in 10 min): the repair before has not ended
         15:29:59  lock          rolled back  2 steps were undone  (told ops)
         "#);
         insta::assert_snapshot!(history(&[], now, &Style::plain()), @r#"Nothing has happened."#);

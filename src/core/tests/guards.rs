@@ -299,6 +299,37 @@ fn two_repairs_of_one_target_are_one_at_a_time_and_the_loser_says_so() {
 }
 
 #[test]
+fn a_round_waits_for_the_turn_of_the_loser() {
+    const WORLD: Spans = &[("a", 5, EVER), ("b", 5, EVER)];
+    let mut checks = named(&["a", "b"]);
+    for check in &mut checks {
+        check.trigger.every = Some(seconds(3600));
+    }
+    let mut sim = start(checks, healed(WORLD));
+    sim.targets.insert("a".to_owned(), "data/x".to_owned());
+    sim.targets.insert("b".to_owned(), "data/x".to_owned());
+    sim.run_for(seconds(6));
+    let id = sim.core.new_round();
+    let checks = vec!["a".into(), "b".into()];
+    sim.input(Input::Command(Command::Round {
+        id,
+        checks,
+        fix: true,
+        wait: seconds(60),
+    }));
+    sim.run_for(seconds(20));
+    assert_eq!(acted(&sim), ["a", "b"]);
+    for outcome in &sim.rounds[0].outcomes {
+        assert_eq!(
+            outcome.attempt.as_ref().and_then(|it| it.end()),
+            Some(End::Verified),
+            "{}",
+            outcome.check
+        );
+    }
+}
+
+#[test]
 fn a_claim_survives_a_restart_until_its_attempt_has_ended() {
     const WORLD: Spans = &[("a", 0, EVER), ("b", 3, EVER)];
     let mut one = remediation(1);
@@ -584,7 +615,7 @@ fn a_guard_that_holds_a_critical_check_is_paged_once_for_as_long_as_the_problem_
     sim.run_for(seconds(290));
     let held = (NoteKind::Held, Some("a".to_owned()));
     assert_eq!(hold(&sim, "a").by, HeldBy::Limit);
-    assert_eq!(pages(&sim), [held.clone()]);
+    assert_eq!(pages(&sim), std::slice::from_ref(&held));
     sim.run_for(seconds(200));
     assert_eq!(
         pages(&sim),
@@ -737,8 +768,7 @@ proptest! {
         while sim.now < START.plus(seconds(YEAR)) {
             let before = sim.acts.len();
             let held: BTreeSet<String> = year_book().iter().map(|check| check.name.to_string()).filter(|name| {
-                let silent = sim.core.silences().any(|it| it.covers(name, sim.now) && it.until > sim.now.plus(seconds(6 * 3600)));
-                silent
+                sim.core.silences().any(|it| it.covers(name, sim.now) && it.until > sim.now.plus(seconds(6 * 3600)))
             }).collect();
             let pausing = match next() % 40 {
                 0 => {

@@ -235,6 +235,11 @@ words! {
         Escalated = "escalated",
         RolledBack = "rolled_back",
         Interrupted = "interrupted",
+        Proposed = "proposed",
+        Approved = "approved",
+        Expired = "expired",
+        Withdrawn = "withdrawn",
+        Held = "held",
     }
 }
 

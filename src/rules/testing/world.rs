@@ -111,6 +111,8 @@ pub struct ChangeForm {
     pub paused: Option<bool>,
     /// An event is raised.
     pub event: Option<String>,
+    /// A person approves what this check proposes.
+    pub approve: Option<String>,
 }
 
 /// Keeps a `null` that was written apart from a key that is absent.
@@ -311,9 +313,10 @@ fn check_change(change: &ChangeForm, node: &Node, mistakes: &mut Vec<Mistake>) {
     let nothing = change.files.is_empty()
         && change.facts.is_empty()
         && change.paused.is_none()
-        && change.event.is_none();
+        && change.event.is_none()
+        && change.approve.is_none();
     if nothing {
-        let help = "write `files`, `facts`, `paused` or `event`";
+        let help = "write `files`, `facts`, `paused`, `event` or `approve`";
         wrong(
             "missing-key",
             "a change that changes nothing",

@@ -39,6 +39,7 @@ impl Compiler<'_, '_> {
             given: self.given(spot(node, &["facts"]), facts),
             paused: None,
             event: None,
+            approve: None,
         }
     }
 
@@ -64,14 +65,34 @@ impl Compiler<'_, '_> {
                 }
                 (None, None) => continue,
             };
+            let approve = form
+                .approve
+                .as_ref()
+                .and_then(|check| self.approving(check, node));
             let change = self.change(when, node, &form.files, &form.facts);
             changes.push(Change {
                 paused: form.paused,
                 event: form.event.clone(),
+                approve,
                 ..change
             });
         }
         changes
+    }
+
+    /// The check that a person has approved.
+    fn approving(&mut self, check: &str, node: &Node) -> Option<Name> {
+        let place = spot(node, &["approve"]).place.clone();
+        let check = self.check(check, place.clone())?;
+        let remediation = check.outline.remediation.as_ref();
+        if !remediation.is_some_and(|it| it.approve) {
+            let text = format!(
+                "{} asks nobody: its remediation has no `approve`",
+                check.name
+            );
+            self.wrong("contradiction", text, place);
+        }
+        Some(check.name.clone())
     }
 
     pub(super) fn commands(&mut self, body: &Node) -> Vec<Answers> {
