@@ -173,6 +173,7 @@ impl Core {
         }
         if let Some(storm) = &mut self.storm {
             storm.until = Moment(storm.until.0.saturating_add(by));
+            storm.last = Moment(storm.last.0.saturating_add(by));
         }
         self.shift_echoes(by);
     }

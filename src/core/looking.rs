@@ -130,7 +130,11 @@ impl Core {
                 message: verdict.message.clone(),
             }));
         }
-        self.turned(&name, turned, turns, out);
+        if turns != turned {
+            self.turned(&name, out);
+        } else if status == Status::Ok {
+            self.recovered(&name, out);
+        }
         let decision = self.consider(&name, &flight.wish, &verdict, out);
         if old == Status::Critical && status != Status::Critical {
             self.release(HeldBy::Dependency, out);
@@ -404,7 +408,6 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
         standing.bad_since = None;
     }
     if counted == Status::Ok {
-        standing.turned = None;
         standing.paged.clear();
     } else if !first && standing.status == Status::Ok && counted.is_bad() {
         standing.turned = Some(now);

@@ -189,8 +189,8 @@ pub struct Core {
     pause: Option<Pause>,
     silences: Vec<Silence>,
     storm: Option<Storm>,
-    /// Checks that turned bad and are not OK yet, by when.
-    turns: BTreeSet<(Moment, Name)>,
+    /// When checks turned bad, as far as that may still count for a storm.
+    turns: BTreeMap<Name, Moment>,
     echoes: Vec<claims::Echo>,
     jumped: Option<Moment>,
     next_ticket: Ticket,
@@ -296,7 +296,7 @@ impl Core {
             pause: saved.pause,
             silences: saved.silences,
             storm: None,
-            turns: BTreeSet::new(),
+            turns: BTreeMap::new(),
             echoes: Vec::new(),
             jumped: None,
             next_ticket: 1,

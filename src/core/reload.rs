@@ -141,7 +141,8 @@ impl Core {
             self.flights.remove(&ticket);
             out.push(Output::Abandon(ticket));
         }
-        self.forget_turn(name, check.standing.turned, out);
+        self.turns.remove(name);
+        self.recovered(name, out);
         if let Some(id) = check.attempt {
             let acting = self
                 .attempts

@@ -2,8 +2,10 @@
 //! remediation waits, people are told once, and looking goes on.
 //!
 //! A check *turns* when its status that counts goes from OK to bad: what was bad when the engine first saw it has not
-//! turned. A storm is over when fewer than it took are left, when a person resumes, or when no check has turned for
-//! [`LONGEST`]: what has not passed by then is no passing thing, and the other guards bound what repairs may do.
+//! turned. What was repaired meanwhile has turned all the same: on a disk that is not mounted every repair succeeds. A
+//! storm is over when no check has turned for [`WINDOW`] and fewer are bad than it took, when a person resumes, or when no
+//! check has turned for [`LONGEST`]: what has not passed by then is no passing thing, and the other guards bound what
+//! repairs may do.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,8 +13,8 @@ use super::{Core, Output, agenda::Alarm};
 use crate::model::{
     Name,
     attempt::{NoteKind, Page, Row},
-    moment::Moment,
     standing::{HeldBy, Storm},
+    status::Status,
 };
 
 /// Checks that turn within so long have turned together.
@@ -23,74 +25,72 @@ pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 pub const FEWEST: usize = 3;
 
 impl Core {
-    /// A check has turned (`after`), or is OK again (`before` was when it had turned).
-    pub(super) fn turned(
-        &mut self,
-        name: &Name,
-        before: Option<Moment>,
-        after: Option<Moment>,
-        out: &mut Vec<Output>,
-    ) {
-        if before == after {
-            return;
-        }
-        if let Some(at) = before {
-            self.turns.remove(&(at, name.clone()));
-        }
-        if let Some(at) = after {
-            self.turns.insert((at, name.clone()));
-        }
+    /// A check has turned bad now.
+    pub(super) fn turned(&mut self, name: &Name, out: &mut Vec<Output>) {
         let now = self.now;
+        self.turns.insert(name.clone(), now);
         match &mut self.storm {
             Some(storm) => {
-                match after {
-                    Some(_) => {
-                        storm.checks.insert(name.clone());
-                        storm.until = now.plus(LONGEST);
-                        self.agenda.add(storm.until, Alarm::StormOver);
-                    }
-                    None => {
-                        storm.checks.remove(name);
-                    }
-                }
-                let row = Row::Storm(Some(storm.clone()));
-                out.push(Output::Persist(row));
-                self.clear_up(out);
+                storm.checks.insert(name.clone());
+                storm.last = now;
+                self.foretell(out);
             }
-            None if after.is_some() => self.gather(out),
-            None => {}
+            None => self.gather(out),
+        }
+    }
+
+    /// A check is OK, or gone from the book: no longer a part of a storm.
+    pub(super) fn recovered(&mut self, name: &Name, out: &mut Vec<Output>) {
+        let Some(storm) = &mut self.storm else {
+            return;
+        };
+        if storm.checks.remove(name) {
+            self.foretell(out);
+            self.clear_up(out);
+        }
+    }
+
+    /// When the storm will be over if nothing else happens.
+    fn foretell(&mut self, out: &mut Vec<Output>) {
+        if let Some(storm) = &mut self.storm {
+            storm.until = storm.last.plus(match storm.checks.len() < storm.threshold {
+                true => WINDOW,
+                false => LONGEST,
+            });
+            self.agenda.add(storm.until, Alarm::StormOver);
+            out.push(Output::Persist(Row::Storm(Some(storm.clone()))));
         }
     }
 
     /// Whether enough have turned by now.
     fn gather(&mut self, out: &mut Vec<Output>) {
-        let edge = self.now.minus(WINDOW);
-        while self.turns.first().is_some_and(|(at, _)| *at <= edge) {
-            self.turns.pop_first();
-        }
-        // Of a clock that was set back since.
-        while self.turns.last().is_some_and(|(at, _)| *at > self.now) {
-            self.turns.pop_last();
-        }
+        let (edge, now) = (self.now.minus(WINDOW), self.now);
+        // Nor of a clock that was set back since.
+        self.turns.retain(|_, at| *at > edge && *at <= now);
         let threshold = self.checks.len().div_ceil(2).max(FEWEST);
         if self.turns.len() < threshold {
             return;
         }
+        let bad = |name: &&Name| {
+            let check = self.checks.get(*name);
+            check.is_some_and(|check| check.standing.status != Status::Ok)
+        };
         let storm = Storm {
-            began: self.now,
-            until: self.now.plus(LONGEST),
-            checks: self.turns.iter().map(|(_, name)| name.clone()).collect(),
+            began: now,
+            last: now,
+            until: now,
+            turned: self.turns.len(),
+            checks: self.turns.keys().filter(bad).cloned().collect(),
             threshold,
         };
-        self.agenda.add(storm.until, Alarm::StormOver);
         let text = format!(
             "{} of {} checks turned bad within {}: all repairs wait",
-            storm.checks.len(),
+            storm.turned,
             self.checks.len(),
             humantime::format_duration(WINDOW),
         );
-        out.push(Output::Persist(Row::Storm(Some(storm.clone()))));
         self.storm = Some(storm);
+        self.foretell(out);
         let to = self.everybody();
         self.note_of_all(NoteKind::StormBegan, text.clone(), to.clone(), out);
         out.push(Output::Persist(Row::Page(Page {
@@ -107,12 +107,13 @@ impl Core {
         let Some(storm) = &self.storm else {
             return;
         };
-        let text = if storm.checks.len() < storm.threshold {
-            format!("{} checks are still bad: repairs go on", storm.checks.len())
-        } else if storm.until <= self.now {
-            "no check turned bad for half an hour: repairs go on".to_owned()
-        } else {
+        if storm.until > self.now {
             return;
+        }
+        let left = storm.checks.len();
+        let text = match left < storm.threshold {
+            true => format!("no check turns bad any more, {left} still are: repairs go on"),
+            false => "no check turned bad for half an hour: repairs go on".to_owned(),
         };
         self.end_storm(text, out);
     }
@@ -129,17 +130,14 @@ impl Core {
         self.release(HeldBy::Storm, out);
     }
 
-    /// A check has left the book.
-    pub(super) fn forget_turn(&mut self, name: &Name, at: Option<Moment>, out: &mut Vec<Output>) {
-        self.turned(name, at, None, out);
-    }
-
     /// What the standings of a store say of checks that turned, and of the storm that was on.
     pub(super) fn recall_storm(&mut self, storm: Option<Storm>) {
+        let edge = self.now.minus(WINDOW);
         self.turns = self
             .checks
             .iter()
-            .filter_map(|(name, check)| Some((check.standing.turned?, name.clone())))
+            .filter_map(|(name, check)| Some((name.clone(), check.standing.turned?)))
+            .filter(|(_, at)| *at > edge)
             .collect();
         self.storm = storm.map(|storm| Storm {
             checks: storm
@@ -147,7 +145,7 @@ impl Core {
                 .into_iter()
                 .filter(|name| {
                     let check = self.checks.get(name);
-                    check.is_some_and(|check| check.standing.turned.is_some())
+                    check.is_some_and(|check| check.standing.status != Status::Ok)
                 })
                 .collect(),
             ..storm

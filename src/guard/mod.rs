@@ -144,7 +144,7 @@ pub fn paused(pause: &Pause) -> Hold {
 
 /// A storm, as a hold.
 pub fn stormy(storm: &Storm) -> Hold {
-    let why = format!("{} checks turned bad together", storm.checks.len());
+    let why = format!("{} checks turned bad together", storm.turned);
     Hold::by(HeldBy::Storm).until(storm.until).because(why)
 }
 

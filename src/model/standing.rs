@@ -27,7 +27,7 @@ pub struct Standing {
     pub prior: Arc<Prior>,
     /// What held its remediation at the last look, if anything did.
     pub held_by: Option<HeldBy>,
-    /// When it last went from OK to bad; `None` since it was OK again. A storm is many of these at once.
+    /// When it last went from OK to bad. A storm is many of these at once.
     #[serde(default)]
     pub turned: Option<Moment>,
     /// Guards that people were paged about since the problem began.
@@ -139,11 +139,15 @@ impl Silence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
     pub began: Moment,
-    /// It is over by then at the latest; a check that turns bad meanwhile moves this on.
+    /// When the last check turned.
+    pub last: Moment,
+    /// When it is over, if nothing else happens.
     pub until: Moment,
-    /// The checks that turned bad and are not OK yet.
+    /// How many had turned when it began.
+    pub turned: usize,
+    /// Those that are not OK yet.
     pub checks: BTreeSet<Name>,
-    /// How many of these end it: it is over when fewer are left.
+    /// With fewer than these it is over soon after the last one turned.
     pub threshold: usize,
 }
 

@@ -40,8 +40,9 @@ pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
         let since = style.zone.relative(storm.began, now);
         let until = style.zone.relative(storm.until, now);
         let said = format!(
-            "STORM since {since}: {} turned bad together; repairs wait until fewer are left, until {until}, or until `homeostat resume`",
-            text::count(storm.checks.len(), "check")
+            "STORM since {since}: {} turned bad together, {} are not well yet; repairs wait until {until} or `homeostat resume`",
+            text::count(storm.turned, "check"),
+            storm.checks.len()
         );
         shown.push_str(&style.paint(Tone::Bad, &said));
         shown.push_str("\n\n");

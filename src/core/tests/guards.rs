@@ -102,6 +102,37 @@ fn half_of_the_checks_turning_bad_together_pauses_all_remediation_with_one_page(
 }
 
 #[test]
+fn repairs_that_seem_to_help_do_not_hide_a_storm() {
+    // A disk that is not mounted any more: whatever is written there is there.
+    const ALL: Spans = &[
+        ("a", 100, EVER),
+        ("b", 110, EVER),
+        ("c", 120, EVER),
+        ("d", 130, EVER),
+    ];
+    let names = ["a", "b", "c", "d"];
+    let mut sim = start(named(&names), healed(ALL));
+    sim.run_for(seconds(200));
+    assert_eq!(
+        acted(&sim),
+        ["a", "b"],
+        "the third shows that it is a storm"
+    );
+    assert_eq!(hold(&sim, "d").by, HeldBy::Storm);
+    assert_eq!(pages(&sim), [(NoteKind::StormBegan, None)]);
+    // Nothing turns any more and fewer than half are bad: five minutes after the last.
+    let until = hold(&sim, "d").until.expect("it says until when");
+    assert_eq!(
+        until,
+        START
+            .plus(seconds(130) + Duration::from_millis(1))
+            .plus(storm::WINDOW)
+    );
+    sim.run_to(until.plus(seconds(10)));
+    assert_eq!(acted(&sim), ["a", "b", "c", "d"]);
+}
+
+#[test]
 fn what_was_bad_when_it_was_first_seen_is_no_storm() {
     const ALL: Spans = &[("a", 0, EVER), ("b", 0, EVER), ("c", 0, EVER)];
     let mut sim = start(named(&["a", "b", "c"]), healed(ALL));
