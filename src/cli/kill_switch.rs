@@ -124,7 +124,10 @@ pub async fn resume(site: &Site, screen: &Screen) -> Outcome {
 /// Removes the file, and what the store remembers.
 async fn forget(site: &Site, screen: &Screen) -> Result<bool, Failure> {
     let stored = match past::snapshot(site) {
-        Ok(Some(store)) => store.load().map_err(past::unreadable)?.pause.is_some(),
+        Ok(Some(store)) => {
+            let saved = store.load().map_err(past::unreadable)?;
+            saved.pause.is_some() || saved.storm.is_some()
+        }
         Ok(None) => false,
         // A corrupt store is set aside and paused when an engine starts; that pause is what is resumed here.
         Err(_) => true,

@@ -247,7 +247,8 @@ async fn pause(State(api): State<Api>, Said(stop): Said<Stop>) -> Answered<Value
 }
 
 async fn resume(State(api): State<Api>) -> Answered<Value> {
-    let was = api.handle.status().await?.paused.is_some();
+    let status = api.handle.status().await?;
+    let was = status.paused.is_some() || status.storm.is_some();
     let file = api.root.join(OWN).join(PAUSE_FILE);
     let removed = match std::fs::remove_file(&file) {
         Ok(()) => true,
