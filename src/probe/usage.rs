@@ -136,7 +136,7 @@ mod tests {
             .expect("a share")
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn between_this_look_and_the_one_before() {
         let usages = Usages::default();
         let bot = |ticks| ((7, 500), ticks);
