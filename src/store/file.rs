@@ -545,6 +545,36 @@ mod tests {
     }
 
     #[test]
+    fn a_store_of_the_first_version_is_brought_along_with_all_it_holds() {
+        let (_root, dir) = dir();
+        filled(&dir);
+        let before = existing(&dir).unwrap();
+        let saved = before.load().unwrap();
+        before.close().unwrap();
+        // What version 2 added is all that is different.
+        let old = Connection::open(dir.join(HISTORY)).unwrap();
+        old.execute_batch(
+            "DROP TABLE standing_order; DROP TABLE heartbeat; DROP TABLE page; PRAGMA user_version = 1",
+        )
+        .unwrap();
+        drop(old);
+        // Commands without an engine read it from a copy in memory and leave the file as it is.
+        let read = super::super::snapshot(&dir).unwrap().unwrap();
+        assert_eq!(read.load().unwrap().standings, saved.standings);
+        let (store, opened) = Store::open(&dir, NOON).unwrap();
+        assert_eq!(opened, Opened::Resumed);
+        let now = store.load().unwrap();
+        assert_eq!(now.standings, saved.standings);
+        assert_eq!(now.attempts, saved.attempts);
+        assert_eq!((now.silences, now.storm, now.pause), (vec![], None, None));
+        let version: i64 = store
+            .conn
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, schema::VERSION);
+    }
+
+    #[test]
     fn a_newer_store_is_refused_and_left_alone() {
         let (_root, dir) = dir();
         filled(&dir);
