@@ -90,7 +90,8 @@ impl Core {
         };
         let wanted = attempt.remediation.when.contains(&verdict.status);
         if !wanted && verdict.status != Status::Unknown {
-            self.withdraw(id, "the check is well again", out);
+            let why = format!("no longer needed: the check is {}", verdict.status);
+            self.withdraw(id, &why, out);
             return Decision::None;
         }
         if attempt.approved.is_none() || !wanted {

@@ -456,7 +456,9 @@ impl Core {
             if !seen.insert(needed) {
                 continue;
             }
-            let check = self.checks.get(needed)?;
+            let Some(check) = self.checks.get(needed) else {
+                continue;
+            };
             if check.standing.status == crate::model::status::Status::Critical {
                 return Some(needed);
             }

@@ -148,6 +148,7 @@ impl Core {
                 .attempts
                 .get(&id)
                 .is_some_and(|attempt| matches!(attempt.phase, Phase::Acting | Phase::RollingBack));
+            self.withdraw(id, "its check was removed", out);
             if !acting {
                 self.end(id, End::Superseded, None, out); // while acting: when its receipts are there
             }

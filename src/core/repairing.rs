@@ -797,8 +797,15 @@ impl Core {
                 Some(check) => {
                     check.attempt = Some(id);
                     self.agenda.add(wake, Alarm::Wake(id));
+                    if !self.same_ladder(&attempt) {
+                        // Nobody approves one thing and gets another.
+                        self.withdraw(id, "its rule was changed", out);
+                    }
                 }
-                None => self.end(id, End::Superseded, None, out),
+                None => {
+                    self.withdraw(id, "its check was removed", out);
+                    self.end(id, End::Superseded, None, out);
+                }
             }
         }
     }

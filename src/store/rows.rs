@@ -375,6 +375,63 @@ mod tests {
         (dir, store)
     }
 
+    #[test]
+    fn what_stands_and_what_people_were_told_is_read_back() {
+        use crate::model::standing::{Silence, Storm};
+        let (dir, mut store) = store();
+        let silence = Silence {
+            id: 3,
+            checks: vec!["a".into()],
+            at: NOON,
+            until: NOON.plus(minutes(60)),
+            by: "ann".to_owned(),
+            reason: "moving".to_owned(),
+        };
+        let storm = Storm {
+            began: NOON,
+            last: NOON,
+            until: NOON.plus(minutes(5)),
+            turned: 4,
+            checks: ["a".into(), "b".into()].into(),
+            threshold: 3,
+        };
+        let page = |check: Option<&str>, text: &str| Page {
+            at: NOON,
+            check: check.map(Into::into),
+            kind: NoteKind::Held,
+            text: text.to_owned(),
+            to: vec!["ops".into()],
+        };
+        let beat = |files: u32| Row::Heartbeat {
+            name: "nightly".into(),
+            at: NOON.plus(minutes(u64::from(files))),
+            payload: json!({"files": files}),
+        };
+        let rows = [
+            Row::Silences(vec![silence.clone()]),
+            Row::Storm(Some(storm.clone())),
+            Row::Page(page(None, "first")),
+            Row::Page(page(Some("a"), "second")),
+            beat(1),
+            beat(2),
+        ];
+        store.write(&rows, Durability::Durable).unwrap();
+        store.close().unwrap();
+        let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
+        let saved = store.load().unwrap();
+        assert_eq!((saved.silences, saved.storm), (vec![silence], Some(storm)));
+        let heard = ("nightly".into(), NOON.plus(minutes(2)), json!({"files": 2}));
+        assert_eq!(saved.heartbeats, [heard]);
+        let pages = store.pages(10).unwrap();
+        let told: Vec<(i64, &str)> = pages.iter().map(|it| (it.id, &*it.page.text)).collect();
+        assert_eq!(told, [(2, "second"), (1, "first")]);
+        store
+            .write(&[Row::Storm(None), Row::Silences(vec![])], Durability::Lazy)
+            .unwrap();
+        let saved = store.load().unwrap();
+        assert_eq!((saved.silences, saved.storm), (vec![], None));
+    }
+
     fn written(attempt: Attempt) -> Row {
         let budget = budget(&[attempt.begun]);
         Row::Attempt { attempt, budget }

@@ -514,6 +514,34 @@ fn a_proposal_survives_a_restart() {
 }
 
 #[test]
+fn a_ladder_that_was_changed_while_no_engine_ran_is_not_done_on_an_old_approval() {
+    let mut sim = start(asking(), weather(BAD));
+    sim.run_for(seconds(20));
+    let attempt = proposal(&sim);
+    let (by, at) = ("ann".to_owned(), sim.now);
+    let mut saved = sim.saved();
+    saved.attempts[0].approved = Some(crate::model::attempt::Approved { at, by });
+    let mut changed = asking();
+    if let Some(it) = &mut changed[0].remediation {
+        Arc::make_mut(it).fingerprint = "another".to_owned();
+    }
+    let mut sim = Sim::new(outline("g2", changed), saved, sim.now, weather(BAD));
+    sim.run_for(seconds(20));
+    assert_eq!(sim.ends, [End::Withdrawn]);
+    assert_eq!(acted(&sim), [""; 0]);
+    assert_ne!(proposal(&sim), attempt, "it is proposed anew");
+}
+
+#[test]
+fn a_proposal_whose_check_is_removed_costs_nothing() {
+    let mut sim = start(asking(), weather(BAD));
+    sim.run_for(seconds(20));
+    sim.input(Input::Reload(outline("g2", vec![])));
+    assert_eq!(sim.ends, [End::Withdrawn]);
+    assert_eq!(sim.core.budget("a"), None);
+}
+
+#[test]
 fn what_is_approved_still_waits_for_the_other_guards() {
     let mut sim = start(asking(), healed(BAD));
     sim.run_for(seconds(20));
