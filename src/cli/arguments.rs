@@ -190,6 +190,18 @@ pub enum Action {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Say that what a check sees now is meant so: its `baseline`
+    Confirm {
+        /// Name of the check
+        #[arg(value_name = "CHECK")]
+        check: String,
+        /// Why, for those who find it
+        #[arg(long, value_name = "TEXT", conflicts_with = "forget")]
+        reason: Option<String>,
+        /// Take back what was confirmed
+        #[arg(long)]
+        forget: bool,
+    },
     /// Undo what a repair did to files
     Undo {
         /// Number of the attempt, as `check` and `history` show it

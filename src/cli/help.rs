@@ -16,8 +16,8 @@ const GROUPS: [(&str, &[&str]); 3] = [
     (
         "Ask and steer a running engine",
         &[
-            "status", "history", "ledger", "pause", "resume", "silence", "approve", "deny", "undo",
-            "reload",
+            "status", "history", "ledger", "pause", "resume", "silence", "approve", "deny",
+            "confirm", "undo", "reload",
         ],
     ),
 ];
@@ -150,6 +150,7 @@ mod tests {
           silence      Hold the repairs and pages of some checks for a while; alone, list what is silenced
           approve      Let a repair go on that waits for a person; alone, list what waits
           deny         Refuse a repair that waits for a person
+          confirm      Say that what a check sees now is meant so: its `baseline`
           undo         Undo what a repair did to files
           reload       Load the rules again now, and say what changed
 

@@ -6,11 +6,12 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status past kill_switch silence approval undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status past kill_switch silence approval confirm undo reload schema` | the commands |
 
 mod approval;
 pub mod arguments;
 mod check;
+mod confirm;
 mod dry_run;
 mod engine;
 mod explain;
@@ -147,6 +148,11 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
         Action::Deny { attempt, reason } => {
             approval::deny(site, attempt, reason.as_deref(), screen).await
         }
+        Action::Confirm {
+            check,
+            reason,
+            forget,
+        } => confirm::confirm(site, &check, reason.as_deref(), forget, screen).await,
         Action::Undo { attempt } => undo::undo(site, attempt, screen).await,
         Action::Reload => reload::reload(site, screen).await,
     }

@@ -129,7 +129,7 @@ async fn end(site: &Site, id: u64, screen: &Screen) -> Outcome {
     Ok(OK)
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let meant = meant(name, known)
         .map(|meant| format!(": did you mean `{meant}`?"))
         .unwrap_or_default();

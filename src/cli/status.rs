@@ -66,6 +66,7 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .as_ref()
                 .and_then(|outside| outside.opens)
                 .map(Moment::seconds),
+            behind: None,
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
         })
         .collect();

@@ -131,6 +131,7 @@ impl Core {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let report = Report {
+            bad_since: None,
             check: name.clone(),
             ticket,
             at: self.now,

@@ -139,8 +139,10 @@ impl Core {
         if old == Status::Critical && status != Status::Critical {
             self.release(HeldBy::Dependency, out);
         }
+        let bad_since = self.checks.get(&name).and_then(|it| it.standing.bad_since);
         let report = Report {
             check: name.clone(),
+            bad_since,
             ticket,
             at: now,
             reason: flight.wish.reason(),
@@ -211,8 +213,11 @@ impl Core {
                 // The traces of a repair that still settles are no news.
                 Target::Investigation(_) if stirred.is_some() => {}
                 Target::Investigation(name)
-                    if self.investigating(&name) || self.is_outside(&name) => {}
+                    if self.investigating(&name)
+                        || self.is_outside(&name)
+                        || self.just_investigated(&name) => {}
                 Target::Investigation(name) => {
+                    self.inquired.insert(name.clone(), self.now);
                     let id = self.new_round();
                     self.investigate(id, name, None, super::round::PATIENCE, out);
                 }
@@ -435,6 +440,7 @@ fn remember(check: &mut Check, verdict: &Verdict, now: Moment) -> (bool, bool) {
         } else {
             verdict.latch
         },
+        baseline: standing.prior.baseline.clone(),
     };
     if *standing.prior != prior {
         standing.prior = Arc::new(prior);

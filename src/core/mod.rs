@@ -25,11 +25,11 @@ use std::{
 
 use crate::model::{
     Generation, Name,
-    attempt::{Attempt, AttemptId, Row, Saved},
+    attempt::{Attempt, AttemptId, NoteKind, Row, Saved},
     moment::Moment,
     outline::{CheckOutline, Outline},
     report::{Reason, Report, Round, Ticket},
-    standing::{Budget, HeldBy, Hold, Pause, Prior, Silence, Standing, Storm},
+    standing::{Baseline, Budget, HeldBy, Hold, Pause, Prior, Silence, Standing, Storm},
     step::Receipt,
     verdict::Verdict,
 };
@@ -97,6 +97,12 @@ pub enum Command {
     Silence(Silence),
     /// Ends the silence of this number.
     Unsilence(u64),
+    /// A person says that this value of a check is meant so; `None` takes it back.
+    Confirm {
+        check: Name,
+        baseline: Option<Baseline>,
+        by: String,
+    },
     Approve {
         attempt: AttemptId,
         by: String,
@@ -186,6 +192,8 @@ pub struct Core {
     wires: Wires,
     /// The number under which the next slot of an investigation is planned; older alarms are void.
     inquiries: BTreeMap<Name, u64>,
+    /// When an event last began each investigation.
+    inquired: BTreeMap<Name, Moment>,
     pause: Option<Pause>,
     silences: Vec<Silence>,
     storm: Option<Storm>,
@@ -293,6 +301,7 @@ impl Core {
             rounds: BTreeMap::new(),
             wires: Wires::default(),
             inquiries: BTreeMap::new(),
+            inquired: BTreeMap::new(),
             pause: saved.pause,
             silences: saved.silences,
             storm: None,
@@ -393,6 +402,11 @@ impl Core {
                 out.push(Output::Persist(Row::Silences(self.silences.clone())));
                 self.release(HeldBy::Silence, out);
             }
+            Command::Confirm {
+                check,
+                baseline,
+                by,
+            } => self.confirm(&check, baseline, &by, out),
             Command::Approve { attempt, by } => self.approve(attempt, by, out),
             Command::Deny {
                 attempt,
@@ -412,6 +426,46 @@ impl Core {
                 wait,
             } => self.investigate(id, name, cause, wait, out),
         }
+    }
+
+    /// Keeps what a person confirmed, and looks again: what was bad may be meant so.
+    fn confirm(
+        &mut self,
+        name: &Name,
+        baseline: Option<Baseline>,
+        by: &str,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(check) = self.checks.get_mut(name) else {
+            return;
+        };
+        let (kind, text) = match &baseline {
+            Some(it) => (
+                NoteKind::Confirmed,
+                format!("{by} confirmed {}{}", it.value, because(&it.reason)),
+            ),
+            None => (NoteKind::Forgotten, format!("{by} took the baseline back")),
+        };
+        check.standing.prior = Arc::new(Prior {
+            baseline,
+            ..Prior::clone(&check.standing.prior)
+        });
+        out.push(Output::Persist(Row::Standing {
+            check: name.clone(),
+            standing: check.standing.clone(),
+        }));
+        out.push(Output::Persist(Row::Note {
+            check: Some(name.clone()),
+            at: self.now,
+            kind,
+            text,
+            to: Vec::new(),
+        }));
+        let wish = Wish {
+            event: true,
+            ..Wish::default()
+        };
+        self.want(name, wish, out);
     }
 
     /// Numbers a silence and keeps it; what has ended is forgotten.
@@ -450,21 +504,42 @@ impl Core {
 
     /// A check this one needs, near or far, that is CRITICAL.
     fn broken_dependency(&self, name: &str) -> Option<&Name> {
-        let mut seen: BTreeSet<&str> = BTreeSet::from([name]);
+        let all = self.all_needed(name);
+        all.into_iter().find(|needed| {
+            let check = self.checks.get(*needed);
+            check.is_some_and(|it| it.standing.status == crate::model::status::Status::Critical)
+        })
+    }
+
+    /// The check this one waits behind: one that it needs, near or far, that is CRITICAL, or that nobody has looked at
+    /// yet. What it shows is then no news of its own.
+    pub fn behind(&self, name: &str) -> Option<&Name> {
+        self.broken_dependency(name).or_else(|| {
+            let all = self.all_needed(name);
+            all.into_iter().find(|needed| {
+                let check = self.checks.get(*needed);
+                check
+                    .is_some_and(|it| it.standing.looked.is_none() && it.standing.outside.is_none())
+            })
+        })
+    }
+
+    /// Those that need this check, near or far.
+    pub fn resting_on<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Name> {
+        let all = self.outline.checks.keys();
+        all.filter(move |other| self.all_needed(other).iter().any(|it| ***it == *name))
+    }
+
+    fn all_needed(&self, name: &str) -> Vec<&Name> {
+        let mut all: Vec<&Name> = Vec::new();
         let mut open: Vec<&Name> = self.needs_of(name).collect();
         while let Some(needed) = open.pop() {
-            if !seen.insert(needed) {
-                continue;
+            if **needed != *name && !all.contains(&needed) {
+                all.push(needed);
+                open.extend(self.needs_of(needed));
             }
-            let Some(check) = self.checks.get(needed) else {
-                continue;
-            };
-            if check.standing.status == crate::model::status::Status::Critical {
-                return Some(needed);
-            }
-            open.extend(self.needs_of(needed));
         }
-        None
+        all
     }
 
     fn needs_of(&self, name: &str) -> impl Iterator<Item = &Name> {
@@ -565,6 +640,13 @@ impl Core {
     pub fn new_round(&mut self) -> u64 {
         self.next_round += 1;
         self.next_round
+    }
+}
+
+fn because(reason: &str) -> String {
+    match reason.is_empty() {
+        true => String::new(),
+        false => format!(": {reason}"),
     }
 }
 

@@ -100,6 +100,15 @@ impl Core {
         })
     }
 
+    /// Whether an event began this investigation less than its cooldown ago.
+    pub(super) fn just_investigated(&self, name: &Name) -> bool {
+        let cooldown = self.outline.investigations.get(name).map(|it| it.cooldown);
+        let began = self.inquired.get(name);
+        began
+            .zip(cooldown)
+            .is_some_and(|(began, cooldown)| self.now < began.plus(cooldown))
+    }
+
     pub(super) fn round_fixes(&self, id: u64) -> bool {
         self.rounds.get(&id).is_some_and(|open| open.fix)
     }

@@ -831,6 +831,7 @@ fn an_investigation_is_set_off_by_a_status_and_does_not_set_off_itself() {
             }],
             ..Trigger::default()
         },
+        cooldown: Duration::ZERO,
         checks: vec!["a".into(), "b".into()],
     };
     book.investigations.insert("rca".into(), Arc::new(it));

@@ -19,6 +19,7 @@ use super::{
     handle::{News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
     look::{self, Purpose},
     looking::{Before, Looking},
+    masks::Masks,
     pause,
     pool::{Answers, Item, Pool},
     records::Records,
@@ -111,7 +112,7 @@ pub(super) struct Parts {
 }
 
 /// Who waits for a round.
-enum Waiting {
+pub(super) enum Waiting {
     Answer(oneshot::Sender<Answer>),
     Record(oneshot::Sender<Value>),
 }
@@ -125,14 +126,16 @@ pub(super) struct Driver {
     pub(super) sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
     news: broadcast::Sender<Arc<News>>,
-    waiting: HashMap<u64, Waiting>,
+    pub(super) waiting: HashMap<u64, Waiting>,
+    /// What was not told, because it waits behind a check that it needs.
+    pub(super) masks: Masks,
     /// The last verdict of each check, with how many looks there were.
     pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
     looking: Looking,
     complaints: Vec<Complaint>,
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     looks: Vec<LookRecord>,
-    stopping: Option<Vec<oneshot::Sender<()>>>,
+    pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
     /// How long it waits, when it is stopped, for rungs that are being done.
     pub(super) farewell: Duration,
     /// It has waited so long.
@@ -171,6 +174,7 @@ impl Driver {
             receiver,
             news,
             waiting: HashMap::new(),
+            masks: Masks::default(),
             last: HashMap::new(),
             looking: Looking::default(),
             complaints: Vec::new(),
@@ -416,7 +420,7 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Command, now: Moment, out: &mut Vec<Output>) {
+    pub(super) fn command(&mut self, command: Command, now: Moment, out: &mut Vec<Output>) {
         let pauses = matches!(command, Command::Pause(_) | Command::Resume);
         self.core.step(now, Input::Command(command), out);
         if pauses {
@@ -424,159 +428,8 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, request: Request, now: Moment, out: &mut Vec<Output>) {
-        match request {
-            Request::Check {
-                names,
-                fix,
-                wait,
-                reply,
-            } => {
-                let id = self.core.new_round();
-                self.waiting.insert(id, Waiting::Answer(reply));
-                let checks = self.names(names);
-                let round = Command::Round {
-                    id,
-                    checks,
-                    fix,
-                    wait,
-                };
-                self.command(round, now, out);
-            }
-            Request::DryRun { names, reply } => self.dry_run(names, reply),
-            Request::Investigate { name, reply, .. }
-                if !self.parts.book.investigations.contains_key(&name) =>
-            {
-                let _ = reply.send(Value::Null); // the asker may have gone
-            }
-            Request::Investigate { name, wait, reply } => {
-                let id = self.core.new_round();
-                self.waiting.insert(id, Waiting::Record(reply));
-                let it = Command::Investigate {
-                    id,
-                    name,
-                    cause: Some("manual".to_owned()),
-                    wait,
-                };
-                self.command(it, now, out);
-            }
-            Request::Status(reply) => {
-                let _ = reply.send(self.status(now)); // the asker may have gone
-            }
-            Request::Explain { name, reply } => {
-                let _ = reply.send(self.explain(&name, now));
-            }
-            Request::Pause(pause, reply) => {
-                self.command(Command::Pause(pause), now, out);
-                self.flush();
-                let _ = reply.send(());
-            }
-            Request::Resume(reply) => {
-                self.command(Command::Resume, now, out);
-                self.flush();
-                let _ = reply.send(());
-            }
-            Request::Silence(silence, reply) => {
-                let id = self.core.next_silence();
-                self.command(Command::Silence(silence), now, out);
-                let kept = self.core.silences().find(|it| it.id == id).cloned();
-                self.flush();
-                if let Some(kept) = kept {
-                    self.tell(News::Silenced(kept.clone()));
-                    let _ = reply.send(kept); // whoever asked may have gone
-                }
-            }
-            Request::Unsilence(id, reply) => {
-                let known = self.core.silences().any(|it| it.id == id);
-                if known {
-                    self.command(Command::Unsilence(id), now, out);
-                    self.flush();
-                    self.tell(News::Unsilenced(id));
-                }
-                let _ = reply.send(known); // whoever asked may have gone
-            }
-            Request::Decide {
-                attempt,
-                by,
-                verdict,
-                reply,
-            } => {
-                let _ = reply.send(self.decide(attempt, by, verdict, now, out)); // the asker may have gone
-            }
-            Request::Undo { attempt, by, reply } => self.undo(attempt, by, reply),
-            Request::Heartbeat {
-                name,
-                payload,
-                reply,
-            } => {
-                let _ = reply.send(self.hear(name, payload, now)); // the asker may have gone
-            }
-            Request::Event(event) => self.core.step(now, Input::Event(event), out),
-            Request::Reload(_) | Request::Store(_) => {
-                // Answered before the loop: by the watcher and by the store.
-            }
-            Request::Stop(reply) => {
-                let first = self.stopping.is_none();
-                self.stopping.get_or_insert_default().push(reply);
-                if first {
-                    self.end_late();
-                }
-            }
-        }
-    }
-
-    /// A heartbeat that a rule waits for is remembered, also over a restart.
-    fn hear(&mut self, name: Name, payload: Value, now: Moment) -> Result<(), Vec<Name>> {
-        let checks = self.parts.book.checks.values();
-        let known: BTreeSet<Name> = checks.flat_map(|check| check.probes.heartbeats()).collect();
-        if !known.contains(&name) {
-            return Err(known.into_iter().collect());
-        }
-        self.parts.board.hear(name.clone(), now, payload.clone());
-        self.rows.push(Row::Heartbeat {
-            name,
-            at: now,
-            payload,
-        });
-        self.flush();
-        Ok(())
-    }
-
-    /// A person's word on a proposal; the name of its check, or why there is nothing to say.
-    fn decide(
-        &mut self,
-        attempt: AttemptId,
-        by: String,
-        verdict: Result<(), String>,
-        now: Moment,
-        out: &mut Vec<Output>,
-    ) -> Result<Name, String> {
-        let found = self.core.attempts().find(|it| it.id == attempt);
-        let proposed = found.filter(|it| matches!(it.phase, Phase::Proposed { .. }));
-        let Some(check) = proposed.map(|it| it.check.clone()) else {
-            return Err(match found {
-                Some(it) => format!(
-                    "attempt {attempt} is {} and waits for nobody",
-                    super::repair::phase(&it.phase)
-                ),
-                None => format!("nothing of the number {attempt} waits to be approved"),
-            });
-        };
-        let command = match verdict {
-            Ok(()) => Command::Approve { attempt, by },
-            Err(reason) => Command::Deny {
-                attempt,
-                by,
-                reason,
-            },
-        };
-        self.command(command, now, out);
-        self.flush();
-        Ok(check)
-    }
-
     /// A rung that does not end must not keep the engine from ending.
-    fn end_late(&self) {
+    pub(super) fn end_late(&self) {
         let (sender, farewell) = (self.sender.clone(), self.farewell);
         tokio::spawn(async move {
             clock::sleep(farewell).await;
@@ -584,7 +437,7 @@ impl Driver {
         });
     }
 
-    fn names(&self, names: Vec<Name>) -> Vec<Name> {
+    pub(super) fn names(&self, names: Vec<Name>) -> Vec<Name> {
         if names.is_empty() {
             self.parts.book.outline.checks.keys().cloned().collect()
         } else {
@@ -678,7 +531,7 @@ impl Driver {
     }
 
     /// Hands over what is to be written, in order.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if !self.rows.is_empty() {
             self.parts.records.write(std::mem::take(&mut self.rows));
         }
@@ -807,14 +660,7 @@ impl Driver {
             duration_ms: report.verdict.duration_ms,
             verdict: report.verdict.clone(),
         });
-        if let Some(from) = report.was {
-            self.tell(News::Changed {
-                check: report.check.clone(),
-                from,
-                to: report.status,
-                message: report.verdict.message.clone(),
-            });
-        }
+        self.tell_change(&report);
         if let Some(publication) = report.verdict.publish.clone() {
             self.parts.records.publish(publication);
         }
@@ -841,7 +687,7 @@ impl Driver {
                 .outline
                 .remediation
                 .as_ref()
-                .is_some_and(|remediation| remediation.when.contains(&status)),
+                .is_some_and(|it| it.when.contains(&status) && !it.approve),
             fix_applied: attempt.is_some_and(Attempt::was_done),
             before: attempt.map(|attempt| &attempt.before),
             verified: attempt.map(|attempt| attempt.end() == Some(End::Verified)),
@@ -873,8 +719,12 @@ impl Driver {
 
     fn round_done(&mut self, round: &Round, now: Moment) {
         let record = round.investigation.as_ref().map(|(name, cause)| {
-            let record =
-                super::investigate::record(&self.parts.book, round, name, cause.as_deref());
+            let record = {
+                let core = &self.core;
+                let status = |name: &str| core.standing(name).map(|it| it.status);
+                let (book, cause) = (&self.parts.book, cause.as_deref());
+                super::investigate::record(book, round, name, cause, &status)
+            };
             if let Some(journal) = self
                 .parts
                 .book
@@ -902,7 +752,7 @@ impl Driver {
         }
     }
 
-    fn status(&self, now: Moment) -> StatusAnswer {
+    pub(super) fn status(&self, now: Moment) -> StatusAnswer {
         let attempts: HashMap<&Name, &Attempt> = self
             .core
             .attempts()
@@ -930,6 +780,7 @@ impl Driver {
                     .as_ref()
                     .and_then(|outside| outside.opens)
                     .map(Moment::seconds),
+                behind: self.core.behind(name).map(ToString::to_string),
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
@@ -955,7 +806,7 @@ impl Driver {
         }
     }
 
-    fn explain(&self, name: &Name, now: Moment) -> Option<Value> {
+    pub(super) fn explain(&self, name: &Name, now: Moment) -> Option<Value> {
         let check = self.parts.book.checks.get(name)?;
         let standing = self.core.standing(name);
         let last = self.last.get(name).map(|(verdict, _)| verdict);
@@ -971,6 +822,8 @@ impl Driver {
             "opens": standing
                 .and_then(|standing| standing.outside.as_ref()?.opens)
                 .map(Moment::seconds),
+            "behind": self.core.behind(name),
+            "baseline": standing.and_then(|standing| standing.prior.baseline.as_ref()),
             "verdict": last.map(|verdict| verdict.as_ref()),
             "thresholds": last.filter(|verdict| !verdict.facts.is_empty()).map(|verdict| {
                 // As the look saw it: `now` was another one then.
@@ -996,7 +849,7 @@ impl Driver {
     }
 
     /// The same loop with dry hands, in a world of its own.
-    fn dry_run(&self, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
+    pub(super) fn dry_run(&self, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
         let parts = Parts {
             book: self.parts.book.clone(),
             script: self.parts.script.clone(),

@@ -11,7 +11,7 @@ use crate::{
     model::{
         Name,
         attempt::{Attempt, AttemptId, Brief, Phase},
-        standing::{Hold, Pause, Silence, Storm},
+        standing::{Baseline, Hold, Pause, Silence, Storm},
         status::Status,
         step::Receipt,
     },
@@ -59,6 +59,13 @@ pub(super) enum Request {
         by: String,
         verdict: Result<(), String>,
         reply: oneshot::Sender<Result<Name, String>>,
+    },
+    /// Confirms what the last look of a check gave as its baseline (`Some` reason), or takes it back.
+    Confirm {
+        check: Name,
+        by: String,
+        reason: Option<String>,
+        reply: oneshot::Sender<Result<Option<Baseline>, String>>,
     },
     Undo {
         attempt: AttemptId,
@@ -126,6 +133,9 @@ pub struct StandingAnswer {
     /// When its calendar opens, while that is closed. Epoch seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens: Option<f64>,
+    /// The check it waits behind: one that it needs and that is CRITICAL, or that nobody has looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }
@@ -186,6 +196,10 @@ pub enum News {
         from: Status,
         to: Status,
         message: String,
+        /// The check it waits behind: a broken one that it needs. Then it is no news of its own.
+        behind: Option<Name>,
+        /// How many checks wait behind it now.
+        holds: usize,
     },
     /// A rung was done (before verification).
     Acted(Arc<crate::model::attempt::Attempt>),
@@ -286,6 +300,27 @@ impl Handle {
             attempt,
             by,
             verdict,
+            reply,
+        })
+        .await
+    }
+
+    /// Looks afresh at a check and confirms what its `baseline` gives, for a reason; without one, what was confirmed is
+    /// taken back. The inner error says why that is not possible.
+    pub async fn confirm(
+        &self,
+        check: Name,
+        by: String,
+        reason: Option<String>,
+    ) -> Result<Result<Option<Baseline>, String>, Gone> {
+        if reason.is_some() {
+            self.check(vec![check.clone()], false, Duration::ZERO)
+                .await?;
+        }
+        self.ask(|reply| Request::Confirm {
+            check,
+            by,
+            reason,
             reply,
         })
         .await

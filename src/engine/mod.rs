@@ -25,10 +25,12 @@ mod investigate;
 pub mod live;
 pub mod look;
 mod looking;
+mod masks;
 mod pause;
 mod pool;
 mod records;
 mod repair;
+mod requests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

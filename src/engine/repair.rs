@@ -27,6 +27,7 @@ use crate::{
     remediation::{self, PlanError},
     rules::book::Book,
     script::{self, Ground, Scope},
+    threshold,
 };
 
 /// Everything a rung needs, so that it can go on while the loop does.
@@ -297,9 +298,12 @@ impl Work {
         };
         let facts = self.verdict.as_ref().map(|verdict| verdict.seen().clone());
         let facts = facts.unwrap_or_default();
+        let recalled = self.verdict.as_ref().and_then(|it| it.recalled.as_deref());
+        let late = |name: &str| threshold::recall(&check.judging, recalled?, name);
         let mut scope = Scope::new(&self.ground)
             .facts(&facts)
-            .lets(&check.judging.lets);
+            .lets(&check.judging.lets)
+            .late(&late);
         scope.bind("status", Value::from(self.attempt.before.status.word()));
         remediation::plan(&self.script, rung, &mut scope)
     }

@@ -130,6 +130,7 @@ fn session_check(check: &SessionCheck<'_>) -> Value {
         "message": check.message,
         "fix_applied": kinds,
         "fix_success": proven == Some(true),
+        "verified": proven,
     })
 }
 
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_line_of_an_investigation() {
-        insta::assert_snapshot!(format!("{:#}", session_line(&session())), @r##"
+        insta::assert_snapshot!(format!("{:#}", session_line(&session())), @r#"
         {
           "timestamp": 1767717000.25,
           "time": "2026-01-06T16:30:00.250Z",
@@ -283,21 +284,24 @@ mod tests {
               "status": "CRITICAL",
               "message": "Weights file is corrupted",
               "fix_applied": "restore_file, run_command",
-              "fix_success": true
+              "fix_success": true,
+              "verified": true
             },
             {
               "check_name": "cache_lock",
               "status": "CRITICAL",
               "message": "1 stale lock",
               "fix_applied": "remove_file",
-              "fix_success": false
+              "fix_success": false,
+              "verified": null
             },
             {
               "check_name": "alpaca_latency",
               "status": "UNKNOWN",
               "message": "not configured",
               "fix_applied": null,
-              "fix_success": false
+              "fix_success": false,
+              "verified": null
             }
           ],
           "fixes_applied": [
@@ -309,7 +313,7 @@ mod tests {
           "session": "rca-17",
           "duration_ms": 41.5
         }
-        "##);
+        "#);
     }
 
     #[test]

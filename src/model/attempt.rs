@@ -269,6 +269,10 @@ pub enum NoteKind {
     Held,
     StormBegan,
     StormEnded,
+    /// A person confirmed a baseline.
+    Confirmed,
+    /// A person took a baseline back.
+    Forgotten,
 }
 
 /// What a store gives back at start: everything needed to go on.

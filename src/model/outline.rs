@@ -55,6 +55,8 @@ pub struct InvestigationOutline {
     pub name: Name,
     pub fingerprint: String,
     pub trigger: Trigger,
+    /// So long after it began, events begin it no second time.
+    pub cooldown: Duration,
     pub checks: Vec<Name>,
 }
 

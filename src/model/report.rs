@@ -41,6 +41,8 @@ pub struct Report {
     pub status: Status,
     /// The status that counted before, when this look changed it.
     pub was: Option<Status>,
+    /// Since when there has been no OK look, if this one is not.
+    pub bad_since: Option<Moment>,
     pub decision: Decision,
 }
 

@@ -79,6 +79,18 @@ pub struct Prior {
     /// `None` before the first `keep`: then `keep_start` counts.
     pub kept: Option<Map<String, Value>>,
     pub latch: Latch,
+    /// What a person confirmed, if anybody did. Stands until it is confirmed anew or forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+}
+
+/// A value that a person says is meant so: what a check's `baseline` gave when it was confirmed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    pub value: Value,
+    pub at: Moment,
+    pub by: String,
+    pub reason: String,
 }
 
 /// What a remediation has spent. Kept by name, also over a reload that changes or removes the check.

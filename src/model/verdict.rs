@@ -1,9 +1,11 @@
 //! What a look gave: a status, a message, and why.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{facts::Facts, status::Status, text::Place};
+use super::{facts::Facts, standing::Prior, status::Status, text::Place};
 
 /// The result of one look, before any patience. A look never fails: what went wrong is in `error`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +28,12 @@ pub struct Verdict {
     /// What `keep` gave; `None` when it was not evaluated (verification, UNKNOWN, no `keep`).
     pub kept: Option<Map<String, Value>>,
     pub latch: Latch,
+    /// What `baseline` gave: what a person would confirm now. `None` where the rule has none, or it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Value>,
+    /// What was remembered when it was judged, where steps may read it.
+    #[serde(skip)]
+    pub recalled: Option<Arc<Prior>>,
     /// Whether `verify.until` held (for verification looks that have one).
     pub proven: Option<bool>,
     pub publish: Option<Publication>,
@@ -47,6 +55,8 @@ impl Verdict {
             lets: Map::new(),
             kept: None,
             latch: Latch::default(),
+            baseline: None,
+            recalled: None,
             proven: None,
             publish: None,
             duration_ms: 0.0,

@@ -115,6 +115,8 @@ pub struct CheckRule {
     pub keep: Option<Part<BTreeMap<String, Text>>>,
     /// What `kept` is at the first look.
     pub keep_start: Option<Part<Map<String, Value>>>,
+    /// What a person may confirm as meant so (`homeostat confirm CHECK`); expressions see what was as `baseline`.
+    pub baseline: Option<Text>,
     /// Keys merged into a JSON file after every look.
     pub publish: Option<Part<PublishRule>>,
     /// The checks it rests on: of several bad ones the probable cause is the deepest along these.
@@ -302,6 +304,8 @@ pub struct InvestigationRule {
     pub name: Option<Text>,
     pub about: Option<String>,
     pub trigger: Option<Part<TriggerRule>>,
+    /// So long after it began, events begin it no second time (0s). By hand and by `every` it always begins.
+    pub cooldown: Option<Span>,
     /// The record's `trigger` (the investigation's name); `manual` when it is started by hand.
     pub cause: Option<Text>,
     #[schemars(required)]

@@ -21,6 +21,7 @@ use crate::{
     },
     remediation::{self, PlanError},
     script::Scope,
+    threshold,
 };
 
 /// How long a step waits for the checks it runs.
@@ -99,10 +100,16 @@ impl Driver<'_> {
             .get(&attempt.check)
             .and_then(|it| it.verdict.clone());
         let facts = verdict
+            .as_ref()
             .map(|verdict| verdict.facts.clone())
             .unwrap_or_default();
         let ground = self.case.values.ground(self.now);
-        let mut scope = Scope::new(&ground).facts(&facts).lets(&check.judging.lets);
+        let recalled = verdict.as_ref().and_then(|it| it.recalled.as_deref());
+        let late = |name: &str| threshold::recall(&check.judging, recalled?, name);
+        let mut scope = Scope::new(&ground)
+            .facts(&facts)
+            .lets(&check.judging.lets)
+            .late(&late);
         scope.bind("status", Value::from(attempt.before.status.word()));
         remediation::plan(self.lab.engine, rung, &mut scope)
     }

@@ -64,6 +64,8 @@ pub(super) struct Change {
     pub event: Option<String>,
     /// A person approves what this check proposes.
     pub approve: Option<Name>,
+    /// A person confirms the baseline of this check.
+    pub confirm: Option<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

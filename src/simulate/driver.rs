@@ -22,7 +22,7 @@ use crate::{
         attempt::{AttemptId, Phase, Saved},
         moment::Moment,
         report::Round,
-        standing::{Hold, Pause},
+        standing::{Baseline, Hold, Pause},
         text::Place,
         verdict::Verdict,
     },
@@ -169,6 +169,27 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    fn confirm(&mut self, check: &Name, place: &Place) -> Done<()> {
+        let outcome = self.seen.outcomes.get(check);
+        let verdict = outcome.and_then(|it| it.verdict.as_ref());
+        let Some(value) = verdict.and_then(|verdict| verdict.baseline.clone()) else {
+            let text = format!("the last look at {check} gave no baseline to confirm");
+            return Err(Box::new(Failure::new(place, text)));
+        };
+        let by = "test".to_owned();
+        self.step(Input::Command(Command::Confirm {
+            check: check.clone(),
+            baseline: Some(Baseline {
+                value,
+                at: self.now,
+                by: by.clone(),
+                reason: "the test says so".to_owned(),
+            }),
+            by,
+        }));
+        Ok(())
+    }
+
     pub fn step(&mut self, input: Input) {
         let mut out = Vec::new();
         self.core.step(self.now, input, &mut out);
@@ -278,6 +299,9 @@ impl<'a> Driver<'a> {
         }
         if let Some(event) = &change.event {
             self.step(Input::Event(event.clone()));
+        }
+        if let Some(check) = &change.confirm {
+            self.confirm(check, &change.place)?;
         }
         match &change.approve {
             Some(check) => self.approve(check, &change.place),

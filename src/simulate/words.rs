@@ -73,6 +73,8 @@ pub(super) fn note(kind: NoteKind) -> &'static str {
         NoteKind::Held => "held",
         NoteKind::StormBegan => "storm_began",
         NoteKind::StormEnded => "storm_ended",
+        NoteKind::Confirmed => "confirmed",
+        NoteKind::Forgotten => "forgotten",
     }
 }
 

@@ -307,6 +307,8 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::Held => "held",
         NoteKind::StormBegan => "storm_began",
         NoteKind::StormEnded => "storm_ended",
+        NoteKind::Confirmed => "confirmed",
+        NoteKind::Forgotten => "forgotten",
     }
 }
 

@@ -12,7 +12,9 @@ mod why;
 
 pub use tree::{Branch, trees};
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
 
 use crate::{
     model::{
@@ -39,6 +41,8 @@ pub struct Judging {
     pub messages: Messages,
     pub keep: Vec<(String, Expr)>,
     pub keep_start: Map<String, Value>,
+    /// What a person may confirm.
+    pub baseline: Option<Expr>,
     pub publish: Option<Publish>,
 }
 
@@ -125,11 +129,7 @@ pub fn judge(
         Err(error) => (Facts::new(), Some(error)),
     };
     let kept = keep::before(judging, prior);
-    let late = |name: &str| match name {
-        "prev" => Some(previous(prior)),
-        "kept" => Some(Value::Object(kept.clone())),
-        _ => None,
-    };
+    let late = |name: &str| recall(judging, prior, name);
     let mut scope = Scope::new(ground)
         .facts(&facts)
         .lets(&judging.lets)
@@ -149,6 +149,17 @@ pub fn judge(
         &mut scope,
         &mut decided,
     );
+    let baseline = judging
+        .baseline
+        .as_ref()
+        .filter(|_| decided.error.is_none());
+    let baseline = baseline.and_then(|baseline| match baseline.value(engine, &scope) {
+        Ok(value) => Some(value),
+        Err(fault) => {
+            decided.note("baseline", &fault);
+            None
+        }
+    });
     let proven = asked.until.map(|until| match until.truth(engine, &scope) {
         Ok(proven) => proven,
         Err(fault) => {
@@ -166,11 +177,35 @@ pub fn judge(
         lets: scope.computed(),
         kept: new_kept,
         latch: decided.latch,
+        baseline,
+        recalled: judging.recalls().then(|| Arc::new(prior.clone())),
         proven,
         publish,
         duration_ms: 0.0,
         facts,
         unhidden: None,
+    }
+}
+
+/// What a name of what is remembered means: `prev`, `kept`, `baseline`.
+pub fn recall(judging: &Judging, prior: &Prior, name: &str) -> Option<Value> {
+    match name {
+        "prev" => Some(previous(prior)),
+        "kept" => Some(Value::Object(keep::before(judging, prior))),
+        "baseline" => Some(confirmed(prior)),
+        _ => None,
+    }
+}
+
+impl Judging {
+    /// Whether steps may come to read what is remembered: by a `let`, or as `baseline`.
+    fn recalls(&self) -> bool {
+        let remembered = |name: &String| matches!(name.as_str(), "prev" | "kept" | "baseline");
+        self.baseline.is_some()
+            || self
+                .lets
+                .iter()
+                .any(|(_, expr)| expr.names().iter().any(remembered))
     }
 }
 
@@ -219,6 +254,19 @@ fn previous(prior: &Prior) -> Value {
     previous.insert("status".to_owned(), status.into());
     previous.insert("let".to_owned(), Value::Object(prior.lets.clone()));
     Value::Object(previous)
+}
+
+/// What a person confirmed: `()`, or a map of `value`, `by`, `at` (epoch seconds) and `reason`.
+fn confirmed(prior: &Prior) -> Value {
+    let Some(baseline) = &prior.baseline else {
+        return Value::Null;
+    };
+    json!({
+        "value": baseline.value,
+        "by": baseline.by,
+        "at": baseline.at.seconds(),
+        "reason": baseline.reason,
+    })
 }
 
 /// What is to be merged into a file. A key that cannot be computed is left out, so that the others get there.

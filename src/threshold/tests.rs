@@ -160,6 +160,7 @@ impl Bench {
             lets: verdict.lets.clone(),
             kept: verdict.kept.clone().or(self.prior.kept.take()),
             latch: verdict.latch,
+            baseline: self.prior.baseline.clone(),
         };
         verdict
     }

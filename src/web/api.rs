@@ -67,6 +67,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/unsilence", post(unsilence))
         .route("/api/approve", post(approve))
         .route("/api/deny", post(deny))
+        .route("/api/confirm", post(confirm))
         .route("/api/undo", post(undo))
         .route("/api/reload", post(reload))
         .route("/api/event", post(event))
@@ -328,6 +329,34 @@ async fn decide(api: &Api, word: Word, yes: bool) -> Answered<Value> {
     let verdict = if yes { Ok(()) } else { Err(reason) };
     match api.handle.decide(word.attempt, by, verdict).await? {
         Ok(check) => Ok(Json(json!({"attempt": word.attempt, "check": check}))),
+        Err(why) => Err(Refusal::new(StatusCode::CONFLICT, why)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirm {
+    check: String,
+    #[serde(default)]
+    reason: String,
+    by: Option<String>,
+    /// Takes back what was confirmed.
+    #[serde(default)]
+    forget: bool,
+}
+
+async fn confirm(State(api): State<Api>, Said(word): Said<Confirm>) -> Answered<Value> {
+    let by = limited("by", word.by.unwrap_or_else(|| "the API".to_owned()))?;
+    let reason = limited("reason", word.reason)?;
+    let known = api.known(vec![word.check.clone()]).await?;
+    let Some(check) = known.into_iter().next() else {
+        return Err(Refusal::bad("name the check"));
+    };
+    let reason = (!word.forget).then_some(reason);
+    match api.handle.confirm(check, by, reason).await? {
+        Ok(baseline) => Ok(Json(
+            json!({"check": word.check, "baseline": baseline, "forgotten": word.forget}),
+        )),
         Err(why) => Err(Refusal::new(StatusCode::CONFLICT, why)),
     }
 }

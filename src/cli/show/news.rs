@@ -17,6 +17,7 @@ use crate::{
     model::{
         attempt::{Attempt, End, Phase},
         moment::Moment,
+        standing::HeldBy,
         status::Status,
         step::Outcome,
     },
@@ -46,13 +47,22 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
     };
     match news {
         News::Changed {
+            behind: Some(_), ..
+        } => String::new(), // the check it waits behind is told
+        News::Changed {
             check,
             from,
             to,
             message,
+            holds,
+            behind: None,
         } => {
             let message = text::clean(message);
-            let said = format!("{message}  {}", style.dim(&format!("(was {from})")));
+            let holds = match holds {
+                0 => String::new(),
+                some => format!("; {} behind it", text::count(*some, "check")),
+            };
+            let said = format!("{message}  {}", style.dim(&format!("(was {from}{holds})")));
             line(Tone::of(*to), &to.to_string(), check, &said)
         }
         News::Acted(attempt) => {
@@ -66,6 +76,7 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             let (tone, word, said) = ended(attempt, style);
             line(tone, word, &attempt.check, &said)
         }
+        News::Held { hold, .. } if hold.by == HeldBy::Dependency => String::new(), // likewise
         News::Held { check, hold } => {
             let said = held(hold.by.word(), hold.until, hold.why.as_deref(), now, style);
             line(Tone::Warning, "held", check, &said)
@@ -238,7 +249,11 @@ pub fn json(news: &News, now: Moment) -> Value {
             from,
             to,
             message,
-        } => json!({"news": "changed", "check": check, "from": from, "to": to, "message": message}),
+            behind,
+            holds,
+        } => json!({
+            "news": "changed", "check": check, "from": from, "to": to, "message": message, "behind": behind, "holds": holds,
+        }),
         News::Acted(attempt) => json!({"news": "acted", "attempt": brief(attempt)}),
         News::Ended(attempt) => json!({"news": "ended", "attempt": brief(attempt)}),
         News::Silenced(silence) => json!({
@@ -392,6 +407,8 @@ pub(crate) mod samples {
                 from: Status::Ok,
                 to: Status::Warning,
                 message: "Weights file missing".to_owned(),
+                behind: None,
+                holds: 0,
             },
             News::Acted(Arc::new(attempt(None))),
             News::Ended(Arc::new(attempt(Some(End::Verified)))),
@@ -480,7 +497,7 @@ mod tests {
             .collect();
         assert!(!lines.concat().contains("before-image"));
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        {"news":"changed","check":"weights_file","from":"OK","to":"WARNING","message":"Weights file missing","time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
+        {"news":"changed","check":"weights_file","from":"OK","to":"WARNING","message":"Weights file missing","behind":null,"holds":0,"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"acted","attempt":{"id":12,"check":"weights_file","generation":"0a1b2c3d4e5f","rung":0,"trial":false,"end":null,"withheld":null,"before":{"status":"WARNING","message":"Weights file missing"},"after":null,"steps":[{"kind":"restore_file","target":"data/uw_weights.json","outcome":"done","detail":"restored from rules/defaults/uw_weights.json","diff":"--- data/uw_weights.json\n+++ data/uw_weights.json\n@@ -0,0 +1 @@\n+{}\n"}],"took_s":null},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"ended","attempt":{"id":12,"check":"weights_file","generation":"0a1b2c3d4e5f","rung":0,"trial":false,"end":"verified","withheld":null,"before":{"status":"WARNING","message":"Weights file missing"},"after":{"status":"OK","message":"as seen after"},"steps":[{"kind":"restore_file","target":"data/uw_weights.json","outcome":"done","detail":"restored from rules/defaults/uw_weights.json","diff":"--- data/uw_weights.json\n+++ data/uw_weights.json\n@@ -0,0 +1 @@\n+{}\n"}],"took_s":0.2},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}
         {"news":"ended","attempt":{"id":12,"check":"weights_file","generation":"0a1b2c3d4e5f","rung":0,"trial":false,"end":"failed","withheld":null,"before":{"status":"WARNING","message":"Weights file missing"},"after":{"status":"WARNING","message":"as seen after"},"steps":[{"kind":"restore_file","target":"data/uw_weights.json","outcome":"done","detail":"restored from rules/defaults/uw_weights.json","diff":"--- data/uw_weights.json\n+++ data/uw_weights.json\n@@ -0,0 +1 @@\n+{}\n"}],"took_s":0.2},"time":"2026-01-06T12:00:00.000Z","now":1767700800.0}

@@ -1,5 +1,7 @@
 //! `status`: how everything stands, and why if something is unusual.
 
+use std::collections::BTreeMap;
+
 use super::{
     Style, Tone,
     answer::{counts, held, one_step},
@@ -47,12 +49,13 @@ pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
         shown.push_str(&style.paint(Tone::Bad, &said));
         shown.push_str("\n\n");
     }
-    let rows: Vec<Vec<String>> = status
+    let (behind, own): (Vec<&StandingAnswer>, Vec<&StandingAnswer>) = status
         .checks
         .iter()
-        .map(|check| row(check, now, style))
-        .collect();
+        .partition(|check| check.behind.is_some());
+    let rows: Vec<Vec<String>> = own.iter().map(|check| row(check, now, style)).collect();
     shown.push_str(&table(&rows, &[], style));
+    shown.push_str(&waiting(&behind, style));
     for (head, below) in [
         ("Silenced", silences(&status.silences, now, style)),
         (
@@ -66,6 +69,26 @@ pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
     }
     shown.push_str(&footer(status, style));
     shown
+}
+
+/// What waits behind a broken check: names only, since what they show follows from that one.
+fn waiting(behind: &[&StandingAnswer], style: &Style) -> String {
+    let mut by: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for check in behind {
+        let name = text::clean(&check.name);
+        by.entry(check.behind.as_deref().unwrap_or_default())
+            .or_default()
+            .push(name);
+    }
+    let one = |(cause, names): (&&str, &Vec<String>)| {
+        let head = format!("behind {}", text::clean(cause));
+        format!(
+            "\n{}  {}\n",
+            style.strong(&head),
+            style.dim(&names.join(", "))
+        )
+    };
+    by.iter().map(one).collect()
 }
 
 /// One line for each silence.
@@ -191,6 +214,7 @@ pub(crate) mod samples {
             held_until: None,
             held_why: None,
             opens: None,
+            behind: None,
             attempt: None,
         };
         let mut lock = check(

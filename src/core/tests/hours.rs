@@ -482,6 +482,7 @@ fn an_investigation_by_clock_times_begins_inside_its_calendar_and_once() {
                 during: Some("office".into()),
                 ..Trigger::default()
             },
+            cooldown: Duration::ZERO,
             checks: vec!["a".into()],
         };
         book.investigations.insert("rca".into(), Arc::new(it));

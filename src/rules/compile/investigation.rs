@@ -1,6 +1,6 @@
 //! A root-cause session: which checks it runs, and under which names its record knows them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     super::{
@@ -89,6 +89,7 @@ pub fn compile(
             name: key.clone(),
             fingerprint: print.finish(),
             trigger,
+            cooldown: rule.cooldown.map_or(Duration::ZERO, |span| span.0),
             checks: checks
                 .iter()
                 .map(|(check, _)| crate::model::Name::clone(check))

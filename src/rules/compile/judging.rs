@@ -45,9 +45,17 @@ pub fn read(
         node.get(key)
             .filter(|part| !matches!(part.tree, Tree::Null))
     };
-    let lets = lets(part("let").filter(|_| rule.lets.is_some()), names, mistakes);
+    let entries = part("let")
+        .filter(|_| rule.lets.is_some())
+        .map(|node| reading::named(node, mistakes))
+        .unwrap_or_default();
+    let good = names.with_lets(&entries, mistakes);
     let kept = part("keep").filter(|_| rule.keep.is_some());
     let (keep_names, keep_start) = keep_names(kept, part("keep_start"), names, mistakes);
+    if rule.baseline.is_some() {
+        names.with_baseline();
+    }
+    let lets = lets(&entries, good, names, mistakes);
     let enough = reading::filled(rule.enough.clone(), "`enough`", mistakes)
         .and_then(|text| names.expr(&text, &names.facts.clone(), mistakes));
     let judging_known = names.judging.clone();
@@ -95,6 +103,8 @@ pub fn read(
             Some((name.to_string(), names.expr(&text, &known, mistakes)?))
         })
         .collect();
+    judged.judging.baseline = reading::filled(rule.baseline.clone(), "`baseline`", mistakes)
+        .and_then(|text| names.expr(&text, &known, mistakes));
     if let Some(publish) = part("publish").filter(|_| rule.publish.is_some()) {
         let (publish, file) = read_publish(publish, names, mistakes);
         judged.judging.publish = publish;
@@ -112,15 +122,13 @@ fn uses_value(threshold: Option<&Node>) -> bool {
     })
 }
 
+/// `good` says which of the names may be given.
 fn lets(
-    node: Option<&Node>,
-    names: &mut Names<'_>,
+    entries: &[(Text, &Node)],
+    good: Vec<bool>,
+    names: &Names<'_>,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<(String, Expr)> {
-    let entries = node
-        .map(|node| reading::named(node, mistakes))
-        .unwrap_or_default();
-    let good = names.with_lets(&entries, mistakes);
     let known = names.judging.clone();
     let mut lets: Vec<(String, Expr)> = Vec::new();
     let mut places = Vec::new();

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | probe | `vars`, `env(…)` |
 //! | `enough` | facts |
-//! | `let`, `value`, `critical`, `warning` | facts, `let`, `prev`, `kept` |
+//! | `let`, `value`, `critical`, `warning` | facts, `let`, `prev`, `kept`, `baseline` |
 //! | `message`, `keep`, `until` | the same and `status` |
 //! | `publish` | the same and `ledger` |
-//! | steps | facts, `let`, with `each` also `it` |
+//! | steps | facts, `let`, `baseline`, with `each` also `it` |
 
 use serde_json::{Map, Value, json};
 
@@ -114,6 +114,12 @@ impl<'a> Names<'a> {
     pub fn with_kept(&mut self, names: impl IntoIterator<Item = String>) {
         let kept: Map<String, Value> = names.into_iter().map(|name| (name, Value::Null)).collect();
         self.judging = self.judging.clone().with("kept", Some(Value::Object(kept)));
+    }
+
+    /// `baseline`, for a check that has one. What a person confirmed is not known at load: every property may be read.
+    pub fn with_baseline(&mut self) {
+        self.judging = self.judging.clone().with("baseline", None);
+        self.steps = self.steps.clone().with("baseline", None);
     }
 
     /// Also `status`.
@@ -225,6 +231,7 @@ impl<'a> Names<'a> {
                 "`kept` exists in a check with `keep`, after the look is judged to have enough"
             }
             "prev" => "`prev` exists from `let` on",
+            "baseline" => "`baseline` exists in a check with a `baseline`, from `let` on",
             "ledger" => "`ledger` exists in publish",
             _ => return None,
         };

@@ -240,6 +240,7 @@ words! {
         Expired = "expired",
         Withdrawn = "withdrawn",
         Held = "held",
+        Confirmed = "confirmed",
     }
 }
 

@@ -137,7 +137,7 @@ fn every_mistake_is_told_in_one_go() {
         only lines can be repeated; write `lines`
         `at` is missing; say when it changes: `at: 10m`, or `after: CHECK` for after its repair
         `at` and `after` in one change; write two changes
-        a change that changes nothing; write `files`, `facts`, `paused`, `event` or `approve`
+        a change that changes nothing; write `files`, `facts`, `paused`, `event`, `approve` or `confirm`
         `act` means nothing here; `act` counts the acts of `after` from 1
         `load` is given under `facts` as well
         ");

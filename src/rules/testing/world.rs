@@ -113,6 +113,8 @@ pub struct ChangeForm {
     pub event: Option<String>,
     /// A person approves what this check proposes.
     pub approve: Option<String>,
+    /// A person confirms what this check's `baseline` gives.
+    pub confirm: Option<String>,
 }
 
 /// Keeps a `null` that was written apart from a key that is absent.
@@ -314,9 +316,10 @@ fn check_change(change: &ChangeForm, node: &Node, mistakes: &mut Vec<Mistake>) {
         && change.facts.is_empty()
         && change.paused.is_none()
         && change.event.is_none()
-        && change.approve.is_none();
+        && change.approve.is_none()
+        && change.confirm.is_none();
     if nothing {
-        let help = "write `files`, `facts`, `paused`, `event` or `approve`";
+        let help = "write `files`, `facts`, `paused`, `event`, `approve` or `confirm`";
         wrong(
             "missing-key",
             "a change that changes nothing",

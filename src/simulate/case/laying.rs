@@ -40,6 +40,7 @@ impl Compiler<'_, '_> {
             paused: None,
             event: None,
             approve: None,
+            confirm: None,
         }
     }
 
@@ -69,11 +70,16 @@ impl Compiler<'_, '_> {
                 .approve
                 .as_ref()
                 .and_then(|check| self.approving(check, node));
+            let confirm = form
+                .confirm
+                .as_ref()
+                .and_then(|check| self.confirming(check, node));
             let change = self.change(when, node, &form.files, &form.facts);
             changes.push(Change {
                 paused: form.paused,
                 event: form.event.clone(),
                 approve,
+                confirm,
                 ..change
             });
         }
@@ -90,6 +96,17 @@ impl Compiler<'_, '_> {
                 "{} asks nobody: its remediation has no `approve`",
                 check.name
             );
+            self.wrong("contradiction", text, place);
+        }
+        Some(check.name.clone())
+    }
+
+    /// The check whose baseline a person has confirmed.
+    fn confirming(&mut self, check: &str, node: &Node) -> Option<Name> {
+        let place = spot(node, &["confirm"]).place.clone();
+        let check = self.check(check, place.clone())?;
+        if check.judging.baseline.is_none() {
+            let text = format!("{} has no `baseline` to confirm", check.name);
             self.wrong("contradiction", text, place);
         }
         Some(check.name.clone())

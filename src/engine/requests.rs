@@ -1,0 +1,239 @@
+//! What commands, the API and tests ask of the driver, one by one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    driver::{Driver, Waiting},
+    handle::{News, Request},
+};
+use crate::{
+    core::{Command, Input, Output},
+    model::{
+        Name,
+        attempt::{AttemptId, Phase, Row},
+        moment::Moment,
+        standing::Baseline,
+    },
+};
+
+impl Driver {
+    pub(super) fn request(&mut self, request: Request, now: Moment, out: &mut Vec<Output>) {
+        match request {
+            Request::Check {
+                names,
+                fix,
+                wait,
+                reply,
+            } => {
+                let id = self.core.new_round();
+                self.waiting.insert(id, Waiting::Answer(reply));
+                let checks = self.names(names);
+                let round = Command::Round {
+                    id,
+                    checks,
+                    fix,
+                    wait,
+                };
+                self.command(round, now, out);
+            }
+            Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Investigate { name, reply, .. }
+                if !self.parts.book.investigations.contains_key(&name) =>
+            {
+                let _ = reply.send(Value::Null); // the asker may have gone
+            }
+            Request::Investigate { name, wait, reply } => {
+                let id = self.core.new_round();
+                self.waiting.insert(id, Waiting::Record(reply));
+                let it = Command::Investigate {
+                    id,
+                    name,
+                    cause: Some("manual".to_owned()),
+                    wait,
+                };
+                self.command(it, now, out);
+            }
+            Request::Status(reply) => {
+                let _ = reply.send(self.status(now)); // the asker may have gone
+            }
+            Request::Explain { name, reply } => {
+                let _ = reply.send(self.explain(&name, now));
+            }
+            Request::Pause(pause, reply) => {
+                self.command(Command::Pause(pause), now, out);
+                self.flush();
+                let _ = reply.send(());
+            }
+            Request::Resume(reply) => {
+                self.command(Command::Resume, now, out);
+                self.flush();
+                let _ = reply.send(());
+            }
+            Request::Silence(silence, reply) => {
+                let id = self.core.next_silence();
+                self.command(Command::Silence(silence), now, out);
+                let kept = self.core.silences().find(|it| it.id == id).cloned();
+                self.flush();
+                if let Some(kept) = kept {
+                    self.tell(News::Silenced(kept.clone()));
+                    let _ = reply.send(kept); // whoever asked may have gone
+                }
+            }
+            Request::Unsilence(id, reply) => {
+                let known = self.core.silences().any(|it| it.id == id);
+                if known {
+                    self.command(Command::Unsilence(id), now, out);
+                    self.flush();
+                    self.tell(News::Unsilenced(id));
+                }
+                let _ = reply.send(known); // whoever asked may have gone
+            }
+            Request::Decide {
+                attempt,
+                by,
+                verdict,
+                reply,
+            } => {
+                let _ = reply.send(self.decide(attempt, by, verdict, now, out)); // the asker may have gone
+            }
+            Request::Confirm {
+                check,
+                by,
+                reason,
+                reply,
+            } => {
+                let _ = reply.send(self.confirm(check, by, reason, now, out)); // the asker may have gone
+            }
+            Request::Undo { attempt, by, reply } => self.undo(attempt, by, reply),
+            Request::Heartbeat {
+                name,
+                payload,
+                reply,
+            } => {
+                let _ = reply.send(self.hear(name, payload, now)); // the asker may have gone
+            }
+            Request::Event(event) => self.core.step(now, Input::Event(event), out),
+            Request::Reload(_) | Request::Store(_) => {
+                // Answered before the loop: by the watcher and by the store.
+            }
+            Request::Stop(reply) => {
+                let first = self.stopping.is_none();
+                self.stopping.get_or_insert_default().push(reply);
+                if first {
+                    self.end_late();
+                }
+            }
+        }
+    }
+
+    /// A heartbeat that a rule waits for is remembered, also over a restart.
+    fn hear(&mut self, name: Name, payload: Value, now: Moment) -> Result<(), Vec<Name>> {
+        let checks = self.parts.book.checks.values();
+        let known: BTreeSet<Name> = checks.flat_map(|check| check.probes.heartbeats()).collect();
+        if !known.contains(&name) {
+            return Err(known.into_iter().collect());
+        }
+        self.parts.board.hear(name.clone(), now, payload.clone());
+        self.rows.push(Row::Heartbeat {
+            name,
+            at: now,
+            payload,
+        });
+        self.flush();
+        Ok(())
+    }
+
+    /// A person's word that the present value of a check is meant so (with a reason), or no longer.
+    fn confirm(
+        &mut self,
+        check: Name,
+        by: String,
+        reason: Option<String>,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Baseline>, String> {
+        let Some(rule) = self.parts.book.checks.get(&check) else {
+            return Err(format!("there is no check {check}"));
+        };
+        if rule.judging.baseline.is_none() {
+            return Err(format!(
+                "{check} has no `baseline`, so there is nothing to confirm"
+            ));
+        }
+        let standing = self.core.standing(&check);
+        let before = standing.and_then(|standing| standing.prior.baseline.clone());
+        let (baseline, answer) = match reason {
+            Some(reason) => {
+                let value = self
+                    .last
+                    .get(&check)
+                    .and_then(|(verdict, _)| verdict.baseline.clone())
+                    .ok_or_else(|| self.no_baseline(&check))?;
+                let at = now;
+                let baseline = Baseline {
+                    value,
+                    at,
+                    by: by.clone(),
+                    reason,
+                };
+                (Some(baseline.clone()), Some(baseline))
+            }
+            None if before.is_none() => {
+                return Err(format!("nothing is confirmed for {check}"));
+            }
+            None => (None, before),
+        };
+        let command = Command::Confirm {
+            check,
+            baseline,
+            by,
+        };
+        self.command(command, now, out);
+        self.flush();
+        Ok(answer)
+    }
+
+    /// Why the last look of a check gave nothing to confirm.
+    fn no_baseline(&self, check: &Name) -> String {
+        let last = self.last.get(check).map(|(verdict, _)| verdict);
+        match last.and_then(|verdict| verdict.error.as_deref()) {
+            Some(error) => format!("the last look at {check} has no value to confirm: {error}"),
+            None => format!("{check} has not been looked at: its calendar may be closed"),
+        }
+    }
+
+    /// A person's word on a proposal; the name of its check, or why there is nothing to say.
+    fn decide(
+        &mut self,
+        attempt: AttemptId,
+        by: String,
+        verdict: Result<(), String>,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<Name, String> {
+        let found = self.core.attempts().find(|it| it.id == attempt);
+        let proposed = found.filter(|it| matches!(it.phase, Phase::Proposed { .. }));
+        let Some(check) = proposed.map(|it| it.check.clone()) else {
+            return Err(match found {
+                Some(it) => format!(
+                    "attempt {attempt} is {} and waits for nobody",
+                    super::repair::phase(&it.phase)
+                ),
+                None => format!("nothing of the number {attempt} waits to be approved"),
+            });
+        };
+        let command = match verdict {
+            Ok(()) => Command::Approve { attempt, by },
+            Err(reason) => Command::Deny {
+                attempt,
+                by,
+                reason,
+            },
+        };
+        self.command(command, now, out);
+        self.flush();
+        Ok(check)
+    }
+}
