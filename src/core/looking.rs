@@ -135,6 +135,7 @@ impl Core {
         } else if status == Status::Ok {
             self.recovered(&name, out);
         }
+        self.relapse(&name, &flight.wish, out);
         let decision = self.consider(&name, &flight.wish, &verdict, out);
         if old == Status::Critical && status != Status::Critical {
             self.release(HeldBy::Dependency, out);

@@ -514,14 +514,18 @@ impl Core {
     /// The check this one waits behind: one that it needs, near or far, that is CRITICAL, or that nobody has looked at
     /// yet. What it shows is then no news of its own.
     pub fn behind(&self, name: &str) -> Option<&Name> {
-        self.broken_dependency(name).or_else(|| {
-            let all = self.all_needed(name);
-            all.into_iter().find(|needed| {
-                let check = self.checks.get(*needed);
-                check
-                    .is_some_and(|it| it.standing.looked.is_none() && it.standing.outside.is_none())
-            })
-        })
+        let broken = self.broken_dependency(name);
+        broken.or_else(|| self.unseen_needs(name).into_iter().next())
+    }
+
+    /// What it needs, near or far, and nobody has looked at yet.
+    fn unseen_needs(&self, name: &str) -> Vec<&Name> {
+        let unseen = |needed: &&Name| {
+            let check = self.checks.get(*needed);
+            check.is_some_and(|it| it.standing.looked.is_none() && it.standing.outside.is_none())
+        };
+        let all = self.all_needed(name);
+        all.into_iter().filter(unseen).collect()
     }
 
     /// Those that need this check, near or far.

@@ -33,6 +33,10 @@ const TURN: Duration = Duration::from_secs(60);
 pub(super) struct Proof {
     waiting: BTreeSet<Name>,
     good: bool,
+    /// The check itself was seen well.
+    own: bool,
+    /// Not all were asked: its own check first, when others cannot speak yet.
+    partial: bool,
     poll: Duration,
     verdict: Option<Arc<Verdict>>,
 }
@@ -375,19 +379,23 @@ impl Core {
         {
             return; // its looks are still under way
         }
-        let mut waiting: BTreeSet<Name> = attempt
-            .remediation
-            .verify
-            .checks
+        let own = attempt.check.clone();
+        let witnesses = self.witnesses(attempt);
+        let unseen: BTreeSet<Name> = witnesses
             .iter()
-            .filter(|name| self.checks.contains_key(*name))
+            .flat_map(|name| self.unseen_needs(name))
             .cloned()
             .collect();
-        waiting.insert(attempt.check.clone());
-        if self.waits_for_opening(id, &waiting, out) {
+        let seen_well = self.proofs.get(&id).is_some_and(|proof| proof.own);
+        let closed = witnesses.iter().any(|name| self.is_outside(name)) && !self.is_outside(&own);
+        let partial = !unseen.is_empty() || closed && !seen_well;
+        let mut waiting = if partial { unseen } else { witnesses };
+        waiting.insert(own);
+        if !partial && self.waits_for_opening(id, &waiting, out) {
             return;
         }
         let poll = match self.proofs.get(&id) {
+            Some(proof) if proof.partial => proof.poll,
             Some(proof) => (proof.poll * 2).min(SLOWEST),
             None => QUICKEST,
         };
@@ -395,6 +403,8 @@ impl Core {
         let proof = Proof {
             waiting,
             good: true,
+            own: seen_well,
+            partial,
             poll,
             verdict: None,
         };
@@ -405,6 +415,41 @@ impl Core {
                 ..Wish::default()
             };
             self.want(&name, wish, out);
+        }
+    }
+
+    /// The checks that must be OK too. One that waits behind something that was broken before the repair began cannot
+    /// speak: it is not asked.
+    fn witnesses(&self, attempt: &Attempt) -> BTreeSet<Name> {
+        let speaks = |name: &&Name| {
+            let broken = self.broken_dependency(name);
+            let broken = broken.and_then(|name| self.checks.get(name));
+            broken.is_none_or(|it| {
+                let turned = it.standing.turned;
+                turned.is_some_and(|turned| turned >= attempt.begun)
+            })
+        };
+        let all = attempt.remediation.verify.checks.iter();
+        all.filter(|name| self.checks.contains_key(*name))
+            .filter(speaks)
+            .cloned()
+            .collect()
+    }
+
+    /// The check was seen well after its repair, and is bad again while others are to prove it: it did not hold.
+    pub(super) fn relapse(&mut self, name: &Name, wish: &Wish, out: &mut Vec<Output>) {
+        let Some(check) = self.checks.get(name) else {
+            return;
+        };
+        let Some(attempt) = check.attempt.and_then(|id| self.attempts.get(&id)) else {
+            return;
+        };
+        let id = attempt.id;
+        let verifying = matches!(attempt.phase, Phase::Verifying { .. });
+        let seen_well = self.proofs.get(&id).is_some_and(|proof| proof.own);
+        let bad = attempt.remediation.when.contains(&check.standing.status);
+        if verifying && seen_well && bad && !wish.verify.contains(&id) {
+            self.give_up(id, End::Failed, None, out);
         }
     }
 
@@ -426,13 +471,14 @@ impl Core {
             }
             if attempt.check == *name {
                 let proven = verdict.proven.unwrap_or(verdict.status == Status::Ok);
-                proof.good &= proven && verdict.status != Status::Unknown;
+                proof.own = proven && verdict.status != Status::Unknown;
+                proof.good &= proof.own;
                 proof.verdict = Some(verdict.clone());
                 attempt.after = Some(Brief {
                     status: verdict.status,
                     message: verdict.message.clone(),
                 });
-            } else {
+            } else if !proof.partial {
                 proof.good &= verdict.status == Status::Ok;
             }
             if proof.waiting.is_empty() {
@@ -459,7 +505,9 @@ impl Core {
             return;
         };
         let verdict = proof.verdict.clone();
-        if proof.good {
+        if proof.good && proof.partial {
+            self.agenda.add(self.now, Alarm::Wake(id)); // now the others, or their opening is waited for
+        } else if proof.good {
             self.end(id, End::Verified, verdict, out);
         } else if self.now < until {
             let next = self.now.plus(proof.poll).min(until);
