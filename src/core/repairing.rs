@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Core, Output, Wish, agenda::Alarm};
+use super::{Core, Output, Wish, agenda::Alarm, hours::Outside};
 use crate::{
     guard::{self, Request, Ruling, Stirred},
     model::{
@@ -387,7 +387,8 @@ impl Core {
             .cloned()
             .collect();
         let seen_well = self.proofs.get(&id).is_some_and(|proof| proof.own);
-        let closed = witnesses.iter().any(|name| self.is_outside(name)) && !self.is_outside(&own);
+        let closed = |name: &Name| matches!(self.outside(name), Some(Outside::Closed { .. }));
+        let closed = witnesses.iter().any(closed) && !closed(&own);
         let partial = !unseen.is_empty() || closed && !seen_well;
         let mut waiting = if partial { unseen } else { witnesses };
         waiting.insert(own);

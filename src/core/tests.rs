@@ -2,6 +2,7 @@
 //! nothing, a crash at any point.
 
 mod hours;
+mod proof;
 
 use std::{
     cmp::Reverse,

@@ -1,4 +1,4 @@
-//! What an expression may know of the outside, and strict reading: `age`, `env`, `number`, `parse_json`.
+//! What an expression may know of the outside, and strict reading: `age`, `iso`, `env`, `number`, `parse_json`.
 
 use chrono::DateTime;
 use rhai::{Dynamic, ImmutableString};
@@ -19,12 +19,23 @@ use crate::{
 table! {
     "age" 1..=1 "write `age(x)` of epoch seconds or milliseconds, or of an ISO 8601 text with zone" "seconds since then" age;
     "env" 1..=1 "write `env(\"NAME\")`" "a variable of the environment that `homeostat.yaml` lists; `()` when it is not set" env;
+    "iso" 1..=1 "write `iso(x)` of epoch seconds or milliseconds, or of an ISO 8601 text with zone" "that instant as ISO 8601 text in UTC" iso;
     "number" 1..=1 "write `number(x)` of a number, or of a text that is one" "a text as a number" number;
     "parse_json" 1..=1 "write `parse_json(text)`" "the value of a JSON text" parse_json;
 }
 
 fn age(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
-    let value = &*args[0];
+    let then = instant(call, &*args[0])?;
+    let now = frame::now()?.seconds();
+    Ok(Dynamic::from_float(now - then.seconds()))
+}
+
+fn iso(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
+    Ok(instant(call, &*args[0])?.iso().into())
+}
+
+/// An epoch number (s or ms), or an ISO 8601 text with zone.
+fn instant(call: &Call<'_>, value: &Dynamic) -> Outcome<Moment> {
     let then = match value.as_immutable_string_ref() {
         Ok(text) => match DateTime::parse_from_rfc3339(text.trim()) {
             Ok(time) => Some(Moment(time.timestamp_millis())),
@@ -38,9 +49,7 @@ fn age(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
         Err(_) => Moment::from_number(call.number(value)?),
     };
     match then {
-        Some(then) => Ok(Dynamic::from_float(
-            frame::now()?.seconds() - then.seconds(),
-        )),
+        Some(then) => Ok(then),
         None => call.misused(value),
     }
 }
