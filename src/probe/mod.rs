@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`file`], [`json`], [`jsonl`], [`text`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
+//! | [`file`], [`json`], [`jsonl`], [`text`], [`code`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
 //! | [`process`], [`host`] | those that look at the machine |
 //! | [`heartbeat`] | the one that waits to be told |
 //! | [`dns`], [`http`], [`tcp`], [`tls`] | those that look over the network |
@@ -24,6 +24,7 @@
 
 mod apart;
 mod backward;
+pub mod code;
 pub mod command;
 #[cfg(test)]
 mod confinement;
@@ -166,6 +167,7 @@ pub static KINDS: &[&Kind] = &[
     &json::KIND,
     &jsonl::KIND,
     &text::KIND,
+    &code::KIND,
     &command::KIND,
     &status::KIND,
     &heartbeat::KIND,
