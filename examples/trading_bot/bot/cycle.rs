@@ -145,7 +145,7 @@ impl Bot {
     fn score(&self, judge: &Judge<'_>, report: &mut CycleReport) -> Vec<(String, Judgement)> {
         let (now, errors) = (report.at, &mut report.errors);
         let effective = judge.numbers.weights.to_json();
-        let kept = files::replace_json(&self.root, files::EFFECTIVE_WEIGHTS, &effective, true, now);
+        let kept = files::keep_json(&self.root, files::EFFECTIVE_WEIGHTS, &effective, now);
         errors.extend(kept.err());
         let cache = match files::read(&self.root, files::CACHE) {
             Content::Json(cache) => cache,

@@ -91,6 +91,14 @@ pub fn replace_json(
     replace(root, file, &text, now)
 }
 
+/// As [`replace_json`], pretty, but leaves a file alone that holds this already.
+pub fn keep_json(root: &Path, file: &str, value: &Value, now: DateTime<Utc>) -> Result<(), String> {
+    if read(root, file) == Content::Json(value.clone()) {
+        return Ok(());
+    }
+    replace_json(root, file, value, true, now)
+}
+
 /// Appends lines to a log.
 pub fn append(root: &Path, file: &str, lines: &[Value]) -> Result<(), String> {
     if lines.is_empty() {
