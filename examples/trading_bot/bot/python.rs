@@ -4,7 +4,7 @@
 //! expression, `d.get`, subscripts, and calls of `max min abs float dict math.exp` and of functions of the same module.
 //! Anything else, and whatever Python would raise, is a [`PythonError`]. A call is bounded in steps and in depth.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use serde_json::{Map, Number, Value as Json};
 use thiserror::Error;
@@ -53,21 +53,20 @@ impl Program {
 
     /// Executes the module's own statements and makes its functions callable.
     pub fn start(&self) -> Result<Session<'_>, PythonError> {
-        let mut session = Session {
-            module: &self.module,
-            globals: HashMap::new(),
-        };
-        let mut run = Run::new(&session);
+        let nothing = Names::default();
+        let mut run = Run::new(&self.module, &nothing);
         run.module_body(&self.module.body)?;
-        session.globals = run.locals;
-        Ok(session)
+        Ok(Session {
+            module: &self.module,
+            globals: run.locals,
+        })
     }
 }
 
 /// A started program. Its values are shared the way Python shares them, so it stays on one thread.
 pub struct Session<'p> {
     module: &'p Module,
-    globals: HashMap<String, Value>,
+    globals: Names<'p>,
 }
 
 impl Session<'_> {
@@ -80,7 +79,7 @@ impl Session<'_> {
             .ok_or_else(|| PythonError::NoFunction {
                 name: name.to_owned(),
             })?;
-        let mut run = Run::new(self);
+        let mut run = Run::new(self.module, &self.globals);
         let answer = run
             .call(name, function, arguments)
             .map_err(|what| PythonError::Raised {
@@ -105,7 +104,9 @@ pub fn from_json(json: &Json) -> Value {
         Json::String(it) => Value::Text(it.as_str().into()),
         Json::Array(them) => Value::List(Rc::new(them.iter().map(from_json).collect())),
         Json::Object(map) => {
-            let pairs = map.iter().map(|(key, it)| (key.clone(), from_json(it)));
+            let pairs = map
+                .iter()
+                .map(|(key, it)| (key.as_str().into(), from_json(it)));
             Value::Dict(Rc::new(RefCell::new(values::Items::from(
                 pairs.collect::<Vec<_>>(),
             ))))
@@ -135,17 +136,35 @@ fn to_json(value: &Value, depth: u32, left_over: &mut u32) -> Result<Json, Strin
             let items = items.borrow();
             let pairs = items
                 .iter()
-                .map(|(key, it)| Ok((key.clone(), to_json(it, depth + 1, left_over)?)));
+                .map(|(key, it)| Ok((key.to_string(), to_json(it, depth + 1, left_over)?)));
             Json::Object(pairs.collect::<Result<Map<_, _>, String>>()?)
         }
         Value::Math => return Err("the result is a module".to_owned()),
     })
 }
 
+/// Names and what they stand for. A function has a handful: a search along the list is enough.
+#[derive(Default)]
+struct Names<'p>(Vec<(&'p str, Value)>);
+
+impl<'p> Names<'p> {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(it, _)| *it == name).map(|(_, it)| it)
+    }
+
+    fn set(&mut self, name: &'p str, value: Value) {
+        match self.0.iter_mut().find(|(it, _)| *it == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
 /// One call under way.
-struct Run<'s> {
-    session: &'s Session<'s>,
-    locals: HashMap<String, Value>,
+struct Run<'r, 'p> {
+    module: &'p Module,
+    globals: &'r Names<'p>,
+    locals: Names<'p>,
     /// Line of the statement being executed.
     line: usize,
     steps: u32,
@@ -158,18 +177,19 @@ enum Flow {
     Returned(Value),
 }
 
-impl<'s> Run<'s> {
-    fn new(session: &'s Session<'s>) -> Run<'s> {
+impl<'r, 'p> Run<'r, 'p> {
+    fn new(module: &'p Module, globals: &'r Names<'p>) -> Run<'r, 'p> {
         Run {
-            session,
-            locals: HashMap::new(),
+            module,
+            globals,
+            locals: Names::default(),
             line: 0,
             steps: 0,
             depth: 0,
         }
     }
 
-    fn module_body(&mut self, body: &[Line]) -> Result<(), PythonError> {
+    fn module_body(&mut self, body: &'p [Line]) -> Result<(), PythonError> {
         match self.block(body) {
             Ok(Flow::On) => Ok(()),
             Ok(Flow::Returned(_)) => Err("'return' outside function".to_owned()),
@@ -184,14 +204,15 @@ impl<'s> Run<'s> {
     fn call(
         &mut self,
         name: &str,
-        function: &Function,
+        function: &'p Function,
         arguments: Vec<Value>,
     ) -> Result<Value, String> {
         if arguments.len() != function.parameters.len() {
             let (takes, got) = (function.parameters.len(), arguments.len());
             return Err(format!("{name}() takes {takes} arguments, {got} given"));
         }
-        let inner = function.parameters.iter().cloned().zip(arguments).collect();
+        let names = function.parameters.iter().map(String::as_str);
+        let inner = Names(names.zip(arguments).collect());
         let outer = std::mem::replace(&mut self.locals, inner);
         let line = self.line;
         let ended = self.block(&function.body)?;
@@ -216,7 +237,7 @@ impl<'s> Run<'s> {
         Ok(())
     }
 
-    fn block(&mut self, body: &[Line]) -> Result<Flow, String> {
+    fn block(&mut self, body: &'p [Line]) -> Result<Flow, String> {
         self.step()?;
         for line in body {
             self.line = line.number;
@@ -229,11 +250,11 @@ impl<'s> Run<'s> {
         Ok(Flow::On)
     }
 
-    fn statement(&mut self, statement: &Statement) -> Result<Flow, String> {
+    fn statement(&mut self, statement: &'p Statement) -> Result<Flow, String> {
         match statement {
             Statement::Assign(name, value) => {
                 let value = self.eval(value)?;
-                self.locals.insert(name.clone(), value);
+                self.locals.set(name, value);
             }
             Statement::AssignItem(container, key, value) => {
                 let value = self.eval(value)?;
@@ -255,7 +276,7 @@ impl<'s> Run<'s> {
                 self.eval(value)?;
             }
             Statement::ImportMath => {
-                self.locals.insert("math".to_owned(), Value::Math);
+                self.locals.set("math", Value::Math);
             }
             Statement::Pass => {}
             Statement::Unknown(construct) => return Err(outside(construct)),
@@ -263,14 +284,14 @@ impl<'s> Run<'s> {
         Ok(Flow::On)
     }
 
-    fn eval(&mut self, expr: &Expr) -> Result<Value, String> {
+    fn eval(&mut self, expr: &'p Expr) -> Result<Value, String> {
         self.step()?;
         let value = match expr {
             Expr::None => Value::None,
             Expr::Bool(it) => Value::Bool(*it),
             Expr::Int(it) => Value::Int(*it),
             Expr::Float(it) => Value::Float(*it),
-            Expr::Text(it) => Value::Text(it.as_str().into()),
+            Expr::Text(it) => Value::Text(Arc::clone(it)),
             Expr::Name(name) => self.name(name)?,
             Expr::List(them) => Value::List(Rc::new(self.all(them)?)),
             Expr::Dict(pairs) => self.dict(pairs)?,
@@ -314,16 +335,16 @@ impl<'s> Run<'s> {
     fn name(&self, name: &str) -> Result<Value, String> {
         self.locals
             .get(name)
-            .or_else(|| self.session.globals.get(name))
+            .or_else(|| self.globals.get(name))
             .cloned()
             .ok_or_else(|| format!("name '{name}' is not defined"))
     }
 
-    fn all(&mut self, them: &[Expr]) -> Result<Vec<Value>, String> {
+    fn all(&mut self, them: &'p [Expr]) -> Result<Vec<Value>, String> {
         them.iter().map(|it| self.eval(it)).collect()
     }
 
-    fn dict(&mut self, pairs: &[(Expr, Expr)]) -> Result<Value, String> {
+    fn dict(&mut self, pairs: &'p [(Expr, Expr)]) -> Result<Value, String> {
         let mut items = values::Items::default();
         for (key, value) in pairs {
             let key = self.eval(key)?;
@@ -333,7 +354,7 @@ impl<'s> Run<'s> {
         Ok(Value::Dict(Rc::new(RefCell::new(items))))
     }
 
-    fn compare(&mut self, first: &Expr, rest: &[(String, Expr)]) -> Result<Value, String> {
+    fn compare(&mut self, first: &'p Expr, rest: &'p [(String, Expr)]) -> Result<Value, String> {
         let mut left = self.eval(first)?;
         for (operator, right) in rest {
             let right = self.eval(right)?;
@@ -346,18 +367,21 @@ impl<'s> Run<'s> {
     }
 
     fn function(&mut self, name: &str, arguments: Vec<Value>) -> Result<Value, String> {
-        let session = self.session;
-        match session.module.functions.get(name) {
+        match self.module.functions.get(name) {
             Some(function) => self.call(name, function, arguments),
             None => values::builtin(name, &arguments),
         }
     }
 
-    fn method(&mut self, object: &Expr, name: &str, arguments: &[Expr]) -> Result<Value, String> {
-        let session = self.session;
+    fn method(
+        &mut self,
+        object: &'p Expr,
+        name: &str,
+        arguments: &'p [Expr],
+    ) -> Result<Value, String> {
         if let Expr::Name(class) = object {
             let qualified = format!("{class}.{name}");
-            if let Some(function) = session.module.functions.get(&qualified) {
+            if let Some(function) = self.module.functions.get(&qualified) {
                 let arguments = self.all(arguments)?;
                 return self.call(&qualified, function, arguments);
             }

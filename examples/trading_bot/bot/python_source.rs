@@ -3,7 +3,7 @@
 //! What lies outside the subset becomes [`Unknown`](Expr::Unknown) where it stands, so that only the function that comes to
 //! it fails. A syntax error condemns the whole text, as it does in Python.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tree_sitter::{Node, Parser};
 
@@ -54,7 +54,7 @@ pub enum Expr {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(String),
+    Text(Arc<str>),
     Name(String),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
@@ -244,7 +244,7 @@ impl<'t> Reader<'t> {
             "false" => Expr::Bool(false),
             "integer" => Expr::Int(self.of(node).replace('_', "").parse().ok()?),
             "float" => Expr::Float(self.of(node).replace('_', "").parse().ok()?),
-            "string" => Expr::Text(self.string(node)?),
+            "string" => Expr::Text(self.string(node)?.into()),
             "identifier" => Expr::Name(self.of(node).to_owned()),
             "list" => Expr::List(all(node)),
             "dictionary" => Expr::Dict(self.pairs(node, depth)?),

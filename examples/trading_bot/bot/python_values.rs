@@ -1,6 +1,6 @@
 //! Values of [`super::python`] and what can be done with them. Errors are worded as Python words them.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 /// A value. Containers are shared, not copied, when they are assigned.
 #[derive(Debug, Clone)]
@@ -9,7 +9,7 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(Rc<str>),
+    Text(Arc<str>),
     List(Rc<Vec<Value>>),
     Dict(Rc<RefCell<Items>>),
     /// The module `math`.
@@ -18,27 +18,27 @@ pub enum Value {
 
 /// A dict with text keys, in the order of insertion. The dicts of a signal are small: a search along the list is enough.
 #[derive(Debug, Clone, Default)]
-pub struct Items(Vec<(String, Value)>);
+pub struct Items(Vec<(Arc<str>, Value)>);
 
-impl From<Vec<(String, Value)>> for Items {
-    fn from(pairs: Vec<(String, Value)>) -> Items {
+impl From<Vec<(Arc<str>, Value)>> for Items {
+    fn from(pairs: Vec<(Arc<str>, Value)>) -> Items {
         Items(pairs)
     }
 }
 
 impl Items {
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(it, _)| it == key).map(|(_, it)| it)
+        self.0.iter().find(|(it, _)| **it == *key).map(|(_, it)| it)
     }
 
-    pub fn insert(&mut self, key: String, value: Value) {
+    pub fn insert(&mut self, key: Arc<str>, value: Value) {
         match self.0.iter_mut().find(|(it, _)| *it == key) {
             Some((_, old)) => *old = value,
             None => self.0.push((key, value)),
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &(String, Value)> {
+    pub fn iter(&self) -> impl Iterator<Item = &(Arc<str>, Value)> {
         self.0.iter()
     }
 }
@@ -94,9 +94,9 @@ impl Value {
 }
 
 /// The key of a dict: text only.
-pub fn key(value: &Value) -> Result<String, String> {
+pub fn key(value: &Value) -> Result<Arc<str>, String> {
     match value {
-        Value::Text(it) => Ok(it.to_string()),
+        Value::Text(it) => Ok(Arc::clone(it)),
         other => Err(format!(
             "a {} as the key of a dict is outside the subset",
             other.kind()
