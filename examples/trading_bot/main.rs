@@ -1,0 +1,3 @@
+//! A small options-flow trading bot: see README.md.
+mod bot;
+fn main() {}
