@@ -6,7 +6,7 @@ Every state is laid out in a directory of its own and judged by `dry-run --at`; 
 the known verdict is printed as a table, with a count last; exit 1 if anything differs. Without DIR there is nothing
 to judge, and that is said. `-m` also lists messages that differ from those of the bot's present monitoring (they are
 compared, not asserted)."""
-import json, shutil, subprocess, sys, tempfile
+import http.server, json, os, shutil, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 RULES = Path(__file__).resolve().parent.parent / "rules"
@@ -21,10 +21,22 @@ CHECKS = {
     "cache_lock": ["sre.cache_lock"],
     "uw_daemon_liveness": ["supervisor.uw_daemon_liveness"],
     "uw_cache_freshness": ["supervisor.uw_cache_freshness"],
+    "enrich_signal_fields": ["critical.enrich_signal_fields"],
+    "adaptive_weights_killing_scores": ["critical.adaptive_weights_killing_scores"],
+    "uw_parser_integrity": ["sre.uw_parser_integrity"],
+    "alpaca_latency": ["sre.alpaca_latency"],
+    "position_tracking": ["supervisor.position_tracking"],
+    "alpaca_connectivity": ["supervisor.alpaca_connectivity"],
+    "trade_execution_cadence": ["supervisor.trade_execution_cadence"],
+    "performance_metrics": ["supervisor.performance_metrics"],
 }
+# An investigation: its overall status is the worst of its checks.
+SESSIONS = {"supervisor.critical_trading_health": ["weights_file", "entry_thresholds", "enrich_signal_fields",
+            "freshness_killing_scores", "adaptive_weights_killing_scores", "zero_trades"]}
 WORDS = {"OK": "OK", "HEALTHY": "OK", "WARNING": "WARNING", "CRITICAL": "CRITICAL", "FAIL": "CRITICAL",
          "ERROR": "UNKNOWN", "UNKNOWN": "UNKNOWN"}
-UNHEALTHY = {"uw_daemon_liveness": "CRITICAL", "uw_cache_freshness": "WARNING"}
+UNHEALTHY = {"uw_daemon_liveness": "CRITICAL", "position_tracking": "CRITICAL", "alpaca_connectivity": "CRITICAL"}
+WORST = ["OK", "WARNING", "UNKNOWN", "CRITICAL"]
 
 # What the recorded files must give. NEITHER: UNKNOWN, or OK for want of data; never an outage, never plainly healthy.
 NEITHER = "UNKNOWN or no data"
@@ -43,10 +55,48 @@ RECORDED = [
 RECORDED_AT = 1767904980  # just after the scores of 2026-01-08
 
 
-def judge(homeostat, root, at):
+class Broker(http.server.BaseHTTPRequestHandler):
+    """The broker of a state, on loopback: answers as its `alpaca` says."""
+    alpaca = {}
+
+    def do_GET(self):
+        alpaca, account = self.alpaca, self.path == "/v2/account"
+        time.sleep(max(0, alpaca.get("latency_ms", 0) - (10 if alpaca.get("latency_ms", 0) < 500 else 0)) / 1000)
+        failed = alpaca.get("error") or account and alpaca.get("account_error")
+        if failed:
+            return self.answer(500, {"message": str(failed)})
+        if account:
+            return self.answer(200, {"status": "ACTIVE", "equity": alpaca.get("equity", "51234.5")})
+        self.answer(200, [{"symbol": symbol, "qty": "1"} for symbol in alpaca.get("positions", [])])
+
+    def answer(self, code, body):
+        body = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def judge(homeostat, root, at, alpaca=None):
     """The verdicts of one dry run, by check; or the error text."""
-    command = [homeostat, "--root", root, "--rules", RULES, "--json", "dry-run", "--at", str(at)]
-    ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    shutil.copyfile(RULES.parent / "homeostat.yaml", Path(root) / "homeostat.yaml")
+    command = [homeostat, "--root", root, "--rules", RULES, "--set", "bot_code=src", "--json", "dry-run", "--at", str(at)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALPACA_")}
+    server = None
+    if alpaca is not None:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Of", (Broker,), {"alpaca": alpaca}))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment |= {"ALPACA_BASE_URL": f"http://127.0.0.1:{server.server_port}", "ALPACA_KEY": "key-of-the-case",
+                        "ALPACA_SECRET": "secret-of-the-case"}
+    try:
+        ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, env=environment)
+    finally:
+        if server is not None:
+            server.shutdown()
     try:
         return {check["name"]: check for check in json.loads(ran.stdout)["checks"]}
     except (ValueError, KeyError, TypeError):
@@ -60,7 +110,7 @@ def known(expected, check):
             word = expected.get(source, {}).get(name)
             if word is None:
                 continue
-            status = UNHEALTHY[check] if word == "UNHEALTHY" else WORDS.get(word, word)
+            status = UNHEALTHY.get(check, "WARNING") if word == "UNHEALTHY" else WORDS.get(word, word)
             message = expected.get("messages", {}).get(name) if source == "today" else None
             return status, message
     return None, None
@@ -86,11 +136,20 @@ def main(argv):
     rows, told, compared, states = [], [], 0, 0
     for case in sorted(path for path in (shared / "cases").iterdir() if (path / "meta.json").is_file()):
         states += 1
-        now = json.loads((case / "meta.json").read_text())["now"]
+        meta = json.loads((case / "meta.json").read_text())
+        now = meta["now"]
         expected = json.loads((case / "expected.json").read_text())
         with tempfile.TemporaryDirectory() as root:
             subprocess.run([sys.executable, shared / "cases/lay_out.py", case, root], check=True)
-            verdicts = judge(homeostat, root, now)
+            verdicts = judge(homeostat, root, now, meta.get("alpaca", {}))
+        for session, members in SESSIONS.items():
+            word = expected.get("right", {}).get(session) or expected.get("today", {}).get(session)
+            if word is None or isinstance(verdicts, str):
+                continue
+            compared += 1
+            worst = max((verdicts[name]["status"] for name in members), key=WORST.index)
+            if worst != WORDS.get(word, word):
+                rows.append((case.name, session, WORDS.get(word, word), worst, ""))
         for check in CHECKS:
             wanted, message = known(expected, check)
             if wanted is None:

@@ -526,11 +526,6 @@ fn expressions() -> Vec<Fault> {
             "threshold: { critical: len > vars.§ned }",
         ),
         check(
-            "an unlisted variable",
-            "unlisted-env",
-            "threshold: { critical: 'env(§\"NOT_LISTED\") == \"x\"' }",
-        ),
-        check(
             "no expression",
             "bad-expression",
             "threshold: { critical: 'len > §' }",

@@ -1,6 +1,6 @@
 //! A check: where to look, how to judge, what to do.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     super::{
@@ -54,6 +54,7 @@ pub fn compile(
         looks: false,
         rule: rule_word.clone(),
     }));
+    warn_unlisted(node, &compiler.permission.settings.env, &mut notes);
     if let Some(check) = check
         && notes.mistakes.is_empty()
     {
@@ -380,6 +381,35 @@ fn warn(rule: &CheckRule, name: &Text, notes: &mut Notes) {
             )
             .help("write `message:` with the values that matter, like '${count} records'"),
         );
+    }
+}
+
+/// Variables of the environment that `homeostat.yaml` does not list: they are `()`, whatever they are set to.
+fn warn_unlisted(node: &Node, listed: &[String], notes: &mut Notes) {
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        open.extend(node.items());
+        open.extend(node.entries().iter().map(|(_, value)| value));
+        let Tree::Str(text) = &node.tree else {
+            continue;
+        };
+        for after in text.split("env(\"").skip(1) {
+            let Some((name, _)) = after.split_once("\")") else {
+                continue;
+            };
+            if listed.iter().any(|it| it == name) || !told.insert(name.to_owned()) {
+                continue;
+            }
+            notes.warnings.push(
+                Mistake::new(
+                    "unlisted-env",
+                    format!("`{name}` is not listed, so it is () here"),
+                    node.place.clone(),
+                )
+                .help(format!("add `{name}` to `env` in homeostat.yaml")),
+            );
+        }
     }
 }
 

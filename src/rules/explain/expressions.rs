@@ -104,9 +104,9 @@ pub const ALL: &[Explanation] = &[
     Explanation {
         code: "unlisted-env",
         text: "`env(…)` reads only the names that `homeostat.yaml` lists under `env`, so that a rule cannot read secrets it was \
-               not given.",
-        bad: "threshold: { critical: 'env(\"NOT_LISTED\") == \"x\"' }",
-        good: "threshold: { critical: 'doc == \"x\"' }",
+               not given. Any other name is `()`: a warning, and an error where it is nearly one that is listed.",
+        bad: "",
+        good: "",
     },
     Explanation {
         code: "let-cycle",

@@ -108,13 +108,12 @@ impl<'a> Checker<'a> {
     fn literals(&mut self, call: &'a FnCallExpr, subject: Shape<'a>, position: Position) {
         match (call.name.as_str(), &call.args[..]) {
             ("env", [Node::StringConstant(name, at)]) => {
+                // A name that is like no other is `()`: what the operator lists is no business of the rule's.
                 if let Some(listed) = &self.known.env
                     && !listed.contains(name.as_str())
+                    && let Some(word) = meant(name, listed.iter().map(String::as_str))
                 {
-                    let help = match meant(name, listed.iter().map(String::as_str)) {
-                        Some(word) => format!("did you mean `{word}`?"),
-                        None => format!("add `{name}` to `env` in homeostat.yaml"),
-                    };
+                    let help = format!("did you mean `{word}`?");
                     self.mistake("unlisted-env", format!("`{name}` is not listed"), help, *at);
                 }
             }

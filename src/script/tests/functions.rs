@@ -283,13 +283,11 @@ fn the_outside() {
         ),
         ("env(\"TOKEN\")", "\"t\""),
         ("env(\"UNSET\")", "null"),
+        ("env(\"OTHER\")", "null"),
+        ("env(\"OTH\" + \"ER\")", "null"),
         (
-            "env(\"OTHER\")",
-            "LOAD 5: `OTHER` is not listed (add `OTHER` to `env` in homeostat.yaml)",
-        ),
-        (
-            "env(\"OTH\" + \"ER\")",
-            "FAULT 1: `OTHER` is not listed under `env` in homeostat.yaml",
+            "env(\"TOKNE\")",
+            "LOAD 5: `TOKNE` is not listed (did you mean `TOKEN`?)",
         ),
         ("parse_json(\"[1]\")[0]", "1"),
         (
