@@ -61,7 +61,8 @@ class Broker(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         alpaca, account = self.alpaca, self.path == "/v2/account"
-        time.sleep(max(0, alpaca.get("latency_ms", 0) - (10 if alpaca.get("latency_ms", 0) < 500 else 0)) / 1000)
+        latency = alpaca.get("latency_ms", 0)  # the way here and back takes a while too
+        time.sleep(max(0, latency - (40 if latency < 500 else 0)) / 1000)
         failed = alpaca.get("error") or account and alpaca.get("account_error")
         if failed:
             return self.answer(500, {"message": str(failed)})
@@ -146,10 +147,15 @@ def main(argv):
             word = expected.get("right", {}).get(session) or expected.get("today", {}).get(session)
             if word is None or isinstance(verdicts, str):
                 continue
+            # What is right for a session was told before what is right for its checks: those count.
+            corrected = any(name in expected.get("right", {}) for member in members for name in CHECKS[member])
+            wanted = WORDS.get(word, word)
+            if corrected:
+                wanted = max((known(expected, member)[0] for member in members), key=WORST.index)
             compared += 1
             worst = max((verdicts[name]["status"] for name in members), key=WORST.index)
-            if worst != WORDS.get(word, word):
-                rows.append((case.name, session, WORDS.get(word, word), worst, ""))
+            if worst != wanted:
+                rows.append((case.name, session, wanted, worst, ""))
         for check in CHECKS:
             wanted, message = known(expected, check)
             if wanted is None:
