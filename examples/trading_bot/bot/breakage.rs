@@ -76,6 +76,16 @@ pub fn names() -> String {
     BREAKAGES.map(|(name, _)| name).join(", ")
 }
 
+/// Refuses a name that is none, before anything is done.
+pub fn known(name: &str) -> Result<(), BreakError> {
+    let listed = BREAKAGES.iter().any(|(it, _)| *it == name);
+    if listed || name == "all" {
+        Ok(())
+    } else {
+        Err(unknown(name))
+    }
+}
+
 /// Breaks a bot in a named way and says what was done. Doing it twice is as good as once.
 pub fn break_it(root: &Path, name: &str, now: DateTime<Utc>) -> Told {
     let files = Files { root, now };
