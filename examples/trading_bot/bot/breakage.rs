@@ -56,6 +56,8 @@ const LOCK_AGE: Duration = Duration::from_secs(3600);
 
 const CONVICTION: &str = "    enriched_symbol[\"conviction\"] = data.get(\"conviction\", 0.0)\n";
 const SENTIMENT: &str = "    enriched_symbol[\"sentiment\"] = data.get(\"sentiment\", NEUTRAL)\n";
+/// The line that these two stand below.
+const FEED_SAYS: &str = "    # What the feed says.\n";
 const SIGNAL_TYPE: &str = "            \"signal_type\": t.get(\"k\"),\n";
 const WITH_FLOOR: &str =
     "return max(scoring.get(\"freshness_floor\", FRESHNESS_FLOOR), min(1.0, f))";
@@ -74,6 +76,16 @@ type Told = Result<String, BreakError>;
 /// The names of all breakages, separated by commas.
 pub fn names() -> String {
     BREAKAGES.map(|(name, _)| name).join(", ")
+}
+
+/// Refuses a name that is none, before anything is done.
+pub fn known(name: &str) -> Result<(), BreakError> {
+    let listed = BREAKAGES.iter().any(|(it, _)| *it == name);
+    if listed || name == "all" {
+        Ok(())
+    } else {
+        Err(unknown(name))
+    }
 }
 
 /// Breaks a bot in a named way and says what was done. Doing it twice is as good as once.
@@ -127,11 +139,7 @@ pub fn mend(root: &Path, name: &str, now: DateTime<Utc>) -> Told {
             json!({"base": 2.7, "canary": 2.9, "champion": 3.2}),
         ),
         "fields" => files.put_back(files::ENRICHMENT, SHIPPED_ENRICHMENT, |text| {
-            let text = with_line(
-                text,
-                "    enriched_symbol[\"regime\"] = regime\n",
-                SENTIMENT,
-            )?;
+            let text = with_line(text, FEED_SAYS, SENTIMENT)?;
             with_line(&text, SENTIMENT, CONVICTION)
         }),
         "decay" => files.set(

@@ -13,6 +13,7 @@
 //! | [`outside`] | faults of feed and broker |
 //! | [`breakage`] | breaking the bot, and mending it |
 //! | [`python`] | executing the bot's own sources, `data/bot/*.py` |
+//! | [`server`] | health, mock signals and the broker over HTTP |
 //! | [`files`] | where its files are |
 #![allow(
     dead_code,
@@ -33,6 +34,7 @@ pub mod python;
 pub mod python_source;
 pub mod python_values;
 pub mod score;
+pub mod server;
 
 pub use cycle::{Bot, CycleReport, Options};
 pub use market::Market;
