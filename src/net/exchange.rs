@@ -122,6 +122,7 @@ pub fn header_value(name: &HeaderName, value: &str) -> Result<HeaderValue, Strin
     Ok(read)
 }
 
+pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The header of a user and a password.

@@ -18,6 +18,7 @@ use super::{
     Eyes, Kind, Probe, ProbeError, Workshop,
     path::Filled,
     remote::{self, ERROR, NOT_CONFIGURED, SENT},
+    request::{self, AskedServer, BasicAuth, Form, MAX_BODY},
     strict_json,
 };
 use crate::{
@@ -27,13 +28,9 @@ use crate::{
         span::Span,
         text::{Mistake, Text},
     },
-    net::{
-        dial,
-        exchange::{self, Exchange, Request},
-        tls::Trust,
-    },
+    net::exchange::{self, Exchange, Request},
     permission::settings::Size,
-    script::{Scope, Template, TemplateTree, Unfit, UrlTemplate},
+    script::{Scope, TemplateTree},
 };
 
 pub static KIND: Kind = Kind {
@@ -81,7 +78,6 @@ pub static KIND: Kind = Kind {
     build,
 };
 
-const MAX_BODY: Size = Size(1 << 20);
 const MOST_REDIRECTS: u32 = 20;
 
 /// A request.
@@ -113,15 +109,8 @@ struct Rule {
     /// A PEM file with the certificates that are trusted instead of those of the system.
     ca: Option<Text>,
     /// Whether the certificate must be trusted before anything is sent. By default true.
-    #[serde(default = "yes")]
+    #[serde(default = "request::yes")]
     verify: bool,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BasicAuth {
-    user: Text,
-    password: Text,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -134,43 +123,37 @@ enum Verb {
     Post,
 }
 
-fn yes() -> bool {
-    true
-}
-
 struct HttpProbe {
-    url: UrlTemplate,
+    server: AskedServer,
     method: Method,
-    headers: Vec<(HeaderName, Filled)>,
-    basic_auth: Option<(Filled, Filled)>,
     body: Option<Filled>,
     json: Option<TemplateTree>,
-    timeout: Option<Span>,
     max_body: u64,
     redirects: u32,
-    ca: Option<Filled>,
-    verify: bool,
 }
 
 fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
     let rule: Rule = decode(node, workshop.mistakes)?;
     let before = workshop.mistakes.len();
-    remote::check_timeout(rule.timeout, node, workshop.mistakes);
-    let url = url(&rule.url, workshop);
-    let headers = headers(&rule, node, workshop);
-    let filled = |text: &Text, workshop: &mut Workshop<'_>| Filled::build(text, workshop);
-    let basic_auth = rule.basic_auth.as_ref().and_then(|it| {
-        let user = filled(&it.user, workshop);
-        Some((user?, filled(&it.password, workshop)?))
-    });
-    let body = rule.body.as_ref().and_then(|text| filled(text, workshop));
+    let server = AskedServer::build(
+        Form {
+            url: &rule.url,
+            headers: &rule.headers,
+            basic_auth: rule.basic_auth.as_ref(),
+            timeout: rule.timeout,
+            ca: rule.ca.as_ref(),
+            verify: rule.verify,
+        },
+        node,
+        workshop,
+    );
+    let body = rule
+        .body
+        .as_ref()
+        .and_then(|text| Filled::build(text, workshop));
     let json = node.get("json").and_then(|node| {
         TemplateTree::compile(workshop.engine, node, workshop.known, workshop.mistakes)
     });
-    let ca = rule
-        .ca
-        .as_ref()
-        .and_then(|text| Filled::path(text, workshop));
     let mut wrong = |key: &str, why: &str| {
         let place = remote::place(node, key);
         workshop
@@ -191,79 +174,18 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
         return None;
     }
     Some(Arc::new(HttpProbe {
-        url: url?,
+        server: server?,
         method: match rule.method {
             Verb::Get => Method::GET,
             Verb::Head => Method::HEAD,
             Verb::Options => Method::OPTIONS,
             Verb::Post => Method::POST,
         },
-        headers,
-        basic_auth,
         body,
         json,
-        timeout: rule.timeout,
         max_body: rule.max_body.unwrap_or(MAX_BODY).0,
         redirects: rule.redirects,
-        ca,
-        verify: rule.verify,
     }))
-}
-
-/// A URL; one that may never be asked is a mistake already at load.
-fn url(text: &Text, workshop: &mut Workshop<'_>) -> Option<UrlTemplate> {
-    let template = Template::compile(workshop.engine, text, workshop.known, workshop.mistakes)?;
-    let url = UrlTemplate::of(template, workshop.mistakes)?;
-    // A filled-in part changes neither host nor port, so the plain start tells whom it leads to.
-    let start = text.as_str().split("${").next().unwrap_or_default();
-    if !start.is_empty() {
-        let start = url.template().constant().unwrap_or(start);
-        let wrong = match exchange::url(start) {
-            Err(why) => Some(Mistake::new("bad-value", why, text.place())),
-            Ok(url) => exchange::peer(&url).ok().and_then(|peer| {
-                let may = workshop.permission.may_name_host(&peer.host, peer.port);
-                Some(remote::not_allowed(&may.err()?, &peer, text))
-            }),
-        };
-        if let Some(wrong) = wrong {
-            workshop.mistakes.push(wrong);
-            return None;
-        }
-    }
-    Some(url)
-}
-
-fn headers(rule: &Rule, node: &Node, workshop: &mut Workshop<'_>) -> Vec<(HeaderName, Filled)> {
-    let mut headers = Vec::new();
-    for (name, text) in &rule.headers {
-        let place = || {
-            let entries = node.get("headers").map(Node::entries).unwrap_or_default();
-            let key = entries.iter().find(|(key, _)| key.key() == name);
-            key.map_or(&node.place, |(key, _)| &key.place).clone()
-        };
-        let filled = Filled::build(text, workshop);
-        let wrong = match exchange::header_name(name) {
-            Ok(read) if headers.iter().any(|(known, _)| *known == read) => {
-                format!("the header `{name}` stands here twice")
-            }
-            Ok(read) if rule.basic_auth.is_some() && read == header::AUTHORIZATION => {
-                "`basic_auth` sets this header as well".to_owned()
-            }
-            Ok(read) => match filled.as_ref().and_then(Filled::plain) {
-                Some(plain) if exchange::header_value(&read, plain).is_err() => {
-                    format!("the value of the header `{name}` holds a line break or the like")
-                }
-                _ => {
-                    headers.extend(filled.map(|filled| (read, filled)));
-                    continue;
-                }
-            },
-            Err(why) => why,
-        };
-        let wrong = Mistake::new("bad-value", wrong, place());
-        workshop.mistakes.push(wrong);
-    }
-    headers
 }
 
 impl Probe for HttpProbe {
@@ -304,64 +226,32 @@ impl HttpProbe {
 
     /// The request with everything filled in; the inner error says why there is none.
     fn request(&self, eyes: &Eyes) -> Result<Result<Request, String>, ProbeError> {
-        let scope = Scope::new(&eyes.ground);
-        let fault =
-            |fault: crate::script::Fault| ProbeError(format!("{}: {fault}", fault.expression));
-        let url = match self.url.render(&eyes.engine, &scope).map_err(fault)? {
-            Ok(text) => exchange::url(&text),
-            Err(Unfit::NotConfigured) => return Ok(Err(NOT_CONFIGURED.to_owned())),
-            Err(Unfit::Wrong(why)) => Err(why),
-        };
-        let url = match url {
-            Ok(url) => url,
+        let mut request = match self.server.request(eyes)? {
+            Ok(request) => request,
             Err(why) => return Ok(Err(why)),
         };
-        let mut headers = HeaderMap::new();
-        for (name, filled) in &self.headers {
-            let Some(value) = filled.given(eyes)? else {
-                return Ok(Err(NOT_CONFIGURED.to_owned()));
-            };
-            match exchange::header_value(name, &value) {
-                Ok(value) => headers.insert(name.clone(), value),
-                Err(why) => return Ok(Err(why)),
-            };
-        }
-        if let Some((user, password)) = &self.basic_auth {
-            let (Some(user), Some(password)) = (user.given(eyes)?, password.given(eyes)?) else {
-                return Ok(Err(NOT_CONFIGURED.to_owned()));
-            };
-            headers.insert(header::AUTHORIZATION, exchange::basic(&user, &password));
-        }
-        let mut body = None;
         if let Some(filled) = &self.body {
             let Some(text) = filled.given(eyes)? else {
                 return Ok(Err(NOT_CONFIGURED.to_owned()));
             };
-            body = Some(text.into_owned().into_bytes());
+            request.body = Some(text.into_owned().into_bytes());
         }
         if let Some(tree) = &self.json {
-            let Some(value) = tree.given(&eyes.engine, &scope).map_err(fault)? else {
+            let scope = Scope::new(&eyes.ground);
+            let given = tree.given(&eyes.engine, &scope).map_err(request::fault)?;
+            let Some(value) = given else {
                 return Ok(Err(NOT_CONFIGURED.to_owned()));
             };
-            body = Some(value.to_string().into_bytes());
-            headers
+            request.body = Some(value.to_string().into_bytes());
+            request
+                .headers
                 .entry(header::CONTENT_TYPE)
                 .or_insert(exchange::JSON);
         }
-        Ok(Ok(Request {
-            method: self.method.clone(),
-            url,
-            headers,
-            body,
-            trust: Trust {
-                roots: remote::roots(self.ca.as_ref(), eyes)?,
-                verify: self.verify,
-                at: eyes.ground.now,
-            },
-            timeout: dial::patience(self.timeout, eyes.limit),
-            most_body: self.max_body,
-            redirects: self.redirects,
-        }))
+        request.method = self.method.clone();
+        request.most_body = self.max_body;
+        request.redirects = self.redirects;
+        Ok(Ok(request))
     }
 }
 

@@ -8,7 +8,7 @@
 //! | [`file`], [`json`], [`jsonl`], [`text`], [`code`], [`command`], [`status`], [`script`] | the kinds that look at files and programs |
 //! | [`process`], [`host`] | those that look at the machine |
 //! | [`heartbeat`] | the one that waits to be told |
-//! | [`dns`], [`http`], [`tcp`], [`tls`] | those that look over the network |
+//! | [`dns`], [`http`], [`prometheus`], [`tcp`], [`tls`] | those that look over the network |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
@@ -16,6 +16,7 @@
 //! | [`apart`] | a look that may block, on a thread of its own |
 //! | [`usage`] | how much processor time was used since the look before |
 //! | [`remote`] | what the kinds share that look over the network |
+//! | [`request`] | the HTTP request of a rule |
 //! | [`strict_json`] | JSON without duplicate keys |
 //! | [`backward`] | lines from the end of a file |
 //! | [`search`] | what is looked for in a JSON-lines log, and what a line is taken for |
@@ -40,7 +41,9 @@ mod pattern;
 pub mod plugin;
 pub mod process;
 pub mod processes;
+pub mod prometheus;
 mod remote;
+mod request;
 pub mod script;
 mod search;
 pub mod status;
@@ -176,6 +179,7 @@ pub static KINDS: &[&Kind] = &[
     &script::KIND,
     &dns::KIND,
     &http::KIND,
+    &prometheus::KIND,
     &tcp::KIND,
     &tls::KIND,
 ];

@@ -257,7 +257,7 @@ fn keys() -> Vec<Fault> {
             "not-yet",
             "threshold: { critical: missing }",
         )
-        .replacing("{ json:", "{ §prometheus:"),
+        .replacing("{ json:", "{ §code:"),
         check(
             "nobody who could be told",
             "unknown-notifier",
