@@ -46,6 +46,8 @@ impl Core {
         let verify = check
             .attempt
             .filter(|attempt| wish.verify.contains(attempt));
+        let proving = wish.verify.iter().filter_map(|id| self.attempts.get(id));
+        let acted = proving.map(|attempt| attempt.acted.unwrap_or(attempt.begun)).max();
         let keep = wish.slot || wish.event || !wish.rounds.is_empty();
         let asked = Asked {
             ticket,
@@ -53,6 +55,7 @@ impl Core {
             generation: self.outline.generation.clone(),
             reason,
             verify,
+            acted,
             keep,
             prior: check.standing.prior.clone(),
         };

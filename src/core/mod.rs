@@ -171,6 +171,8 @@ pub struct Asked {
     pub reason: Reason,
     /// The attempt to verify: its frozen plan says what proves it.
     pub verify: Option<AttemptId>,
+    /// When the repairs acted that this look is to prove, its own or those of other checks: the last of them.
+    pub acted: Option<Moment>,
     /// Whether `keep` is evaluated.
     pub keep: bool,
     pub prior: Arc<Prior>,

@@ -480,7 +480,7 @@ impl Core {
                     message: verdict.message.clone(),
                 });
             } else if !proof.partial {
-                proof.good &= verdict.status == Status::Ok;
+                proof.good &= verdict.status == Status::Ok && verdict.proven != Some(false);
             }
             if proof.waiting.is_empty() {
                 self.conclude(*id, out);

@@ -602,6 +602,7 @@ impl Driver {
         let purpose = Purpose {
             prior: asked.prior,
             until,
+            acted: asked.acted,
             keep: asked.keep,
             ledger: check
                 .judging

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     clock::{self, Stopwatch},
-    model::{facts::Facts, standing::Prior, verdict::Verdict},
+    model::{facts::Facts, moment::Moment, standing::Prior, verdict::Verdict},
     probe::{Eyes, Look, Probe},
     rules::book::{Check, Probes},
     script::Expr,
@@ -19,6 +19,8 @@ pub struct Purpose {
     pub prior: Arc<Prior>,
     /// `verify.until`, from the plan of the attempt that is verified.
     pub until: Option<Expr>,
+    /// When the repair acted that it is to prove.
+    pub acted: Option<Moment>,
     pub keep: bool,
     pub ledger: Option<Value>,
 }
@@ -113,6 +115,7 @@ fn judge(
 ) -> Verdict {
     let asked = Asked {
         until: purpose.until.as_ref(),
+        acted: purpose.acted,
         keep: purpose.keep,
         ledger: purpose.ledger.as_ref(),
     };

@@ -117,6 +117,9 @@ pub struct CheckRule {
     pub keep_start: Option<Part<Map<String, Value>>>,
     /// What a person may confirm as meant so (`homeostat confirm CHECK`); expressions see what was as `baseline`.
     pub baseline: Option<Text>,
+    /// What must hold too, when this check is asked to prove a repair (`verify.checks`). `acted` is when that acted, in
+    /// epoch seconds: what was seen before it proves nothing.
+    pub proves: Option<Text>,
     /// Keys merged into a JSON file after every look.
     pub publish: Option<Part<PublishRule>>,
     /// The checks it rests on: of several bad ones the probable cause is the deepest along these.

@@ -11,8 +11,8 @@ use super::{
 use crate::model::{facts::Facts, moment::Moment};
 
 /// Names that mean something by themselves in expressions.
-pub const RESERVED: [&str; 10] = [
-    "now", "it", "r", "vars", "env", "status", "kept", "prev", "ledger", "baseline",
+pub const RESERVED: [&str; 11] = [
+    "now", "it", "r", "vars", "env", "status", "kept", "prev", "ledger", "baseline", "acted",
 ];
 
 /// The values that `env("NAME")` may read: those that `homeostat.yaml` lists and that are set. Never printed.

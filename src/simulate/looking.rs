@@ -46,6 +46,7 @@ impl Driver<'_> {
             .as_ref()
             .filter(|_| asked.verify.is_some());
         let purpose = Purpose {
+            acted: asked.acted,
             until: remediation.and_then(|remediation| remediation.until.clone()),
             keep: asked.keep && !self.case.form.dry,
             ledger: check
@@ -77,6 +78,7 @@ impl Driver<'_> {
     fn judge(&self, check: &Check, facts: Result<Facts, String>, purpose: &Purpose) -> Verdict {
         let asked = Judged {
             until: purpose.until.as_ref(),
+            acted: purpose.acted,
             keep: purpose.keep,
             ledger: purpose.ledger.as_ref(),
         };

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     model::{
         facts::Facts,
+        moment::Moment,
         standing::Prior,
         status::Status,
         verdict::{Latch, Publication, Verdict, Why},
@@ -43,6 +44,8 @@ pub struct Judging {
     pub keep_start: Map<String, Value>,
     /// What a person may confirm.
     pub baseline: Option<Expr>,
+    /// What must hold too when this look is to prove a repair.
+    pub proves: Option<Expr>,
     pub publish: Option<Publish>,
 }
 
@@ -109,6 +112,8 @@ pub struct Publish {
 pub struct Asked<'a> {
     /// `verify.until`, on verification looks.
     pub until: Option<&'a Expr>,
+    /// When the repair acted that this look is to prove: `acted` in `until` and `proves`.
+    pub acted: Option<Moment>,
     /// Evaluate `keep` (not on verification looks).
     pub keep: bool,
     /// The check's ledger line as `ledger` (attempts, verified, failed, held).
@@ -160,13 +165,7 @@ pub fn judge(
             None
         }
     });
-    let proven = asked.until.map(|until| match until.truth(engine, &scope) {
-        Ok(proven) => proven,
-        Err(fault) => {
-            decided.note("until", &fault);
-            false
-        }
-    });
+    let proven = proven(engine, judging, asked, &mut scope, &mut decided);
     Verdict {
         status: decided.status,
         message,
@@ -185,6 +184,34 @@ pub fn judge(
         facts,
         unhidden: None,
     }
+}
+
+/// Whether this look proves a repair, beside its status; `None` when it is not asked to.
+fn proven(
+    engine: &Engine,
+    judging: &Judging,
+    asked: Asked<'_>,
+    scope: &mut Scope<'_>,
+    decided: &mut Decided,
+) -> Option<bool> {
+    if asked.acted.is_none() && asked.until.is_none() {
+        return None;
+    }
+    scope.bind("acted", json!(asked.acted.map(Moment::seconds)));
+    let until = asked.until.map(|expr| ("until", expr));
+    let proves = judging.proves.as_ref().map(|expr| ("proves", expr));
+    let mut proven = None;
+    for (what, expr) in until.into_iter().chain(proves) {
+        let holds = match expr.truth(engine, scope) {
+            Ok(holds) => holds,
+            Err(fault) => {
+                decided.note(what, &fault);
+                false
+            }
+        };
+        proven = Some(proven.unwrap_or(true) && holds);
+    }
+    proven
 }
 
 /// What a name of what is remembered means: `prev`, `kept`, `baseline`.

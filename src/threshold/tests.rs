@@ -144,6 +144,7 @@ impl Bench {
         let ledger = json!({"verified": 3});
         let asked = Asked {
             until: self.until.as_ref(),
+            acted: None,
             keep,
             ledger: Some(&ledger),
         };

@@ -105,6 +105,8 @@ pub fn read(
         .collect();
     judged.judging.baseline = reading::filled(rule.baseline.clone(), "`baseline`", mistakes)
         .and_then(|text| names.expr(&text, &known, mistakes));
+    judged.judging.proves = reading::filled(rule.proves.clone(), "`proves`", mistakes)
+        .and_then(|text| names.expr(&text, &names.proving(), mistakes));
     if let Some(publish) = part("publish").filter(|_| rule.publish.is_some()) {
         let (publish, file) = read_publish(publish, names, mistakes);
         judged.judging.publish = publish;

@@ -5,7 +5,8 @@
 //! | probe | `vars`, `env(…)` |
 //! | `enough` | facts |
 //! | `let`, `value`, `critical`, `warning` | facts, `let`, `prev`, `kept`, `baseline` |
-//! | `message`, `keep`, `until` | the same and `status` |
+//! | `message`, `keep` | the same and `status` |
+//! | `until`, `proves` | the same and `acted` |
 //! | `publish` | the same and `ledger` |
 //! | steps | facts, `let`, `baseline`, with `each` also `it` |
 
@@ -127,6 +128,11 @@ impl<'a> Names<'a> {
         self.judging.clone().with("status", Some(json!("ok")))
     }
 
+    /// Also `acted`.
+    pub fn proving(&self) -> Known {
+        self.judged().with("acted", Some(json!(0.0)))
+    }
+
     /// Also `ledger`.
     pub fn published(&self) -> Known {
         let mut ledger = json!({"attempts": 0, "verified": 0, "failed": 0, "held": 0});
@@ -232,6 +238,7 @@ impl<'a> Names<'a> {
             }
             "prev" => "`prev` exists from `let` on",
             "baseline" => "`baseline` exists in a check with a `baseline`, from `let` on",
+            "acted" => "`acted` exists in `proves` and `until`",
             "ledger" => "`ledger` exists in publish",
             _ => return None,
         };

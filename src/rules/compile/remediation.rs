@@ -92,7 +92,7 @@ pub fn read(
     asks.extend(found.asks.iter().cloned());
     let (verify, until) = verify(own_verify, &defaults.verify, every);
     let until = reading::filled(until, "`until`", mistakes)
-        .and_then(|text| names.expr(&text, &names.judged(), mistakes));
+        .and_then(|text| names.expr(&text, &names.proving(), mistakes));
     let when = rule.when.or_else(|| defaults.when.clone());
     let written = node.get("when").map(Node::items);
     if when.as_ref().is_some_and(Vec::is_empty) && written.is_none_or(<[Node]>::is_empty) {
