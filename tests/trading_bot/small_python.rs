@@ -223,16 +223,17 @@ fn no_source_runs_without_end() {
 
 #[test]
 fn no_source_grows_without_end() {
-    let growing = format!("def f(x):\n{}    return x\n", "    x = x + x\n".repeat(40));
-    let error = call(&growing, "f", &[json!("abc")]).expect_err("two to the fortieth letters");
+    let growing = format!("def f(x):\n{}    return x\n", "    x = x + x\n".repeat(12));
+    let error = call(&growing, "f", &[json!("abc")])
+        .expect_err("four thousand and ninety-six times three letters");
     assert!(error.to_string().contains("grows too long"), "{error}");
-    let sharing = "    x = {'a': x, 'b': x}\n".repeat(40);
+    let sharing = "    x = {'a': x, 'b': x}\n".repeat(14);
     let error = call(
         &format!("def f(x):\n{sharing}    return x\n"),
         "f",
         &[json!(1)],
     )
-    .expect_err("two to the fortieth values");
+    .expect_err("two to the fourteenth values");
     assert!(error.to_string().contains("too large"), "{error}");
     let comparing = format!(
         "def f(x):\n    y = 1\n    x = 1\n{sharing}{}    return x == y\n",

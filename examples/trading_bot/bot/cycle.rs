@@ -189,6 +189,7 @@ impl Bot {
         report: &mut CycleReport,
     ) {
         let now = report.at;
+        let before = self.book.clone();
         let mut day = self
             .book
             .day
@@ -227,7 +228,9 @@ impl Bot {
             .errors
             .extend(files::append(&self.root, files::ORDERS, &lines).err());
         self.book.day = Some(day);
-        report.errors.extend(self.book.save(&self.root, now).err());
+        if self.book != before {
+            report.errors.extend(self.book.save(&self.root, now).err());
+        }
     }
 
     fn order(
