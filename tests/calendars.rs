@@ -467,7 +467,8 @@ fn the_calendars_of_the_documentation_mean_what_it_says() {
 
 #[test]
 fn the_shipped_rules_load_with_their_calendars() {
-    let permission = Permission::new(Path::new("."), Settings::default()).expect("a permission");
+    let settings = homeostat::rules::settings::load(Path::new(".")).expect("the shipped settings");
+    let permission = Permission::new(Path::new("."), settings).expect("a permission");
     let loaded = load::load(
         Path::new("rules"),
         &Default::default(),

@@ -47,7 +47,9 @@ impl Core {
             .attempt
             .filter(|attempt| wish.verify.contains(attempt));
         let proving = wish.verify.iter().filter_map(|id| self.attempts.get(id));
-        let acted = proving.map(|attempt| attempt.acted.unwrap_or(attempt.begun)).max();
+        let acted = proving
+            .map(|attempt| attempt.acted.unwrap_or(attempt.begun))
+            .max();
         let keep = wish.slot || wish.event || !wish.rounds.is_empty();
         let asked = Asked {
             ticket,

@@ -253,12 +253,6 @@ fn keys() -> Vec<Fault> {
             "remediation: [ { call_http: { url: '§http://api.example.net/' } } ]",
         ),
         check(
-            "a probe of a later version",
-            "not-yet",
-            "threshold: { critical: missing }",
-        )
-        .replacing("{ json:", "{ §code:"),
-        check(
             "nobody who could be told",
             "unknown-notifier",
             "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  escalate: [§ops]",
