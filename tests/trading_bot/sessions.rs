@@ -319,3 +319,34 @@ fn a_cycle_is_told_in_a_line() {
     let night = Desk::at("2026-01-06T03:00:00Z", Market::Nyse).cycle();
     assert_eq!(night.to_string(), "22:00:00 closed");
 }
+
+#[test]
+fn while_the_circuit_breaker_is_engaged_nothing_is_opened() {
+    let mut desk = Desk::new();
+    desk.cycles(10);
+    let held = |desk: &Desk| -> BTreeSet<String> {
+        let positions = desk.json("state/position_metadata.json");
+        let symbols = positions.as_object().into_iter().flatten();
+        let symbols = symbols.filter(|(key, _)| !key.starts_with('_'));
+        symbols.map(|(key, _)| key.clone()).collect()
+    };
+    let until = (desk.now + TimeDelta::minutes(30)).timestamp();
+    let engaged =
+        json!({"engaged": true, "reason": "performance_degradation", "expires_at": until});
+    desk.write("state/circuit_breaker.json", &engaged.to_string());
+    let before = held(&desk);
+    assert!(!before.is_empty());
+    desk.cycles(30);
+    assert_eq!(held(&desk), BTreeSet::new(), "what was held is closed");
+    desk.cycles(5);
+    assert!(!held(&desk).is_empty(), "it has expired");
+    desk.write("state/circuit_breaker.json", "{");
+    let before = held(&desk);
+    for report in desk.cycles(5) {
+        assert!(!report.errors.is_empty(), "a broken one is told");
+    }
+    assert!(held(&desk).is_subset(&before), "and counts as engaged");
+    desk.write("state/circuit_breaker.json", "{\"engaged\": false}");
+    desk.cycles(20);
+    assert!(!held(&desk).is_empty());
+}

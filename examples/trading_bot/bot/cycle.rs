@@ -180,6 +180,23 @@ impl Bot {
         judged
     }
 
+    /// Whether somebody has engaged the circuit breaker: no position is opened until it expires. One that is broken counts
+    /// as engaged.
+    fn breaker(&self, now: DateTime<Utc>, errors: &mut Vec<String>) -> bool {
+        match files::read(&self.root, files::BREAKER) {
+            Content::Absent => false,
+            Content::Json(breaker) => {
+                let expires = breaker["expires_at"].as_f64();
+                let over = expires.is_some_and(|expires| expires <= now.timestamp() as f64);
+                breaker["engaged"] == true && !over
+            }
+            Content::Broken(why) => {
+                errors.push(why);
+                true
+            }
+        }
+    }
+
     /// Opens a position for each signal that enters, or closes the one that is held.
     fn trade(
         &mut self,
@@ -201,7 +218,11 @@ impl Bot {
                 .errors
                 .push(format!("no orders, positions are unknown: {why}")),
             Ok(mut held) => {
+                let engaged = self.breaker(now, &mut report.errors);
                 for (symbol, judgement) in entering {
+                    if engaged && !held.contains_key(symbol) {
+                        continue; // what is held may still be closed
+                    }
                     match self.order(symbol, judgement, &mut held, &mut day, outside, now) {
                         Ok(line) => lines.push(line),
                         Err(why) => report.errors.push(format!("order refused: {why}")),

@@ -20,6 +20,7 @@ pub const THRESHOLDS: &str = "data/entry_thresholds.json";
 pub const SCORING: &str = "data/scoring.json";
 pub const ADAPTIVE: &str = "state/signal_weights.json";
 pub const OUTSIDE: &str = "state/outside.json";
+pub const BREAKER: &str = "state/circuit_breaker.json";
 pub const BOOK: &str = "state/book.json";
 pub const POSITIONS: &str = "state/position_metadata.json";
 pub const ATTRIBUTION: &str = "data/uw_attribution.jsonl";
