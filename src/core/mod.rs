@@ -513,10 +513,17 @@ impl Core {
         })
     }
 
-    /// The check this one waits behind: one that it needs, near or far, that is CRITICAL, or that nobody has looked at
+    /// The check this one waits behind: the deepest of those it needs that is CRITICAL, or one that nobody has looked at
     /// yet. What it shows is then no news of its own.
     pub fn behind(&self, name: &str) -> Option<&Name> {
-        let broken = self.broken_dependency(name);
+        let mut broken = self.broken_dependency(name);
+        // A book has no circle of needs; who hands one to the core all the same is not waited for.
+        for _ in 0..self.checks.len() {
+            match broken.and_then(|name| self.broken_dependency(name)) {
+                Some(deeper) => broken = Some(deeper),
+                None => break,
+            }
+        }
         broken.or_else(|| self.unseen_needs(name).into_iter().next())
     }
 

@@ -38,6 +38,9 @@ pub struct CheckAnswer {
     pub lets: Map<String, Value>,
     pub error: Option<String>,
     pub duration_ms: f64,
+    /// The broken check that this one needs, near or far: what it shows follows from that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
     /// What led to the repair, when there was one.
     pub before: Option<Brief>,
     pub remediation: RemediationAnswer,
@@ -116,6 +119,7 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
         lets: last.lets.clone(),
         error: last.error.clone(),
         duration_ms: last.duration_ms,
+        behind: None,
         before,
         remediation,
     })

@@ -743,7 +743,12 @@ impl Driver {
         });
         match self.waiting.remove(&round.id) {
             Some(Waiting::Answer(reply)) => {
-                let answer = Answer::of(round, &self.parts.book.generation, now);
+                let mut answer = Answer::of(round, &self.parts.book.generation, now);
+                for check in &mut answer.checks {
+                    if check.status != Status::Ok {
+                        check.behind = self.core.behind(&check.name).map(ToString::to_string);
+                    }
+                }
                 let _ = reply.send(answer); // whoever asked may have gone
             }
             Some(Waiting::Record(reply)) => {

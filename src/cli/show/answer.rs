@@ -43,11 +43,11 @@ fn line(check: &CheckAnswer, name_width: usize, style: &Style) -> String {
     let name = text::clean(&check.name);
     let pad = name_width.saturating_sub(textwrap::core::display_width(&name));
     let name = format!("{}{}", style.strong(&name), " ".repeat(pad));
-    table(
-        &[vec![status, name, text::clean(&check.message)]],
-        &[],
-        style,
-    )
+    let mut said = text::clean(&check.message);
+    if let Some(cause) = check.behind.as_deref().filter(|_| !check.skipped) {
+        said.push_str(&style.dim(&format!("  behind {}", text::clean(cause))));
+    }
+    table(&[vec![status, name, said]], &[], style)
 }
 
 fn below(check: &CheckAnswer, now: Moment, style: &Style) -> String {
@@ -238,6 +238,7 @@ pub(crate) mod samples {
             name: name.to_owned(),
             status,
             message: message.to_owned(),
+            behind: None,
             skipped: false,
             no_data: false,
             facts: Facts::new().with("exists", true),
