@@ -23,6 +23,10 @@ pub(super) struct Seen {
     pub source: String,
     pub keys: BTreeSet<String>,
     pub dict_keys: BTreeSet<String>,
+    /// A key that is not written out is assigned.
+    pub computed: bool,
+    /// What is copied as a whole.
+    pub copies: BTreeSet<String>,
     pub assigned: BTreeMap<String, BTreeSet<String>>,
     pub calls: BTreeSet<String>,
     pub names: BTreeSet<String>,
@@ -254,6 +258,10 @@ fn note(node: Node<'_>, text: &str, seen: &mut Seen) {
         "dictionary" => {
             let keys = keys_of(node, text);
             add_all(&mut seen.dict_keys, keys);
+            let splats = children(node).into_iter();
+            let splats = splats.filter(|it| it.kind() == "dictionary_splat");
+            let copied = splats.filter_map(|it| dotted(it.named_child(0)?, text));
+            add_all(&mut seen.copies, copied.collect());
         }
         "call" => call(node, text, seen),
         "string" | "concatenated_string" => {
@@ -286,6 +294,7 @@ fn targets(left: Node<'_>, text: &str, seen: &mut Seen) {
                 let value = node.child_by_field_name("value");
                 let key = node.child_by_field_name("subscript");
                 let Some(key) = key.and_then(|key| literal(key, text)) else {
+                    seen.computed = true;
                     continue;
                 };
                 add(&mut seen.keys, &key);
@@ -314,6 +323,15 @@ fn call(node: Node<'_>, text: &str, seen: &mut Seen) {
         Some((object, method)) => (Some(object), method),
         None => (None, name.as_str()),
     };
+    let named = arguments.iter().find(|it| it.is_named());
+    let given = named.and_then(|it| dotted(*it, text));
+    match (object, method, given) {
+        (Some("copy"), "copy" | "deepcopy", Some(given))
+        | (None, "dict" | "deepcopy", Some(given))
+        | (Some(_), "update", Some(given)) => add(&mut seen.copies, &given),
+        (Some(object), "copy", None) => add(&mut seen.copies, object),
+        _ => {}
+    }
     match (object, method) {
         (Some(object), "update") => {
             let mut keys = keyword_names(&arguments, text);
@@ -532,6 +550,34 @@ mod tests {
         assert_eq!(list(&seen.assigned["z.w"]), "d");
         assert_eq!(list(&seen.calls), "dict y.update");
         assert_eq!(seen.returns, 1);
+    }
+
+    #[test]
+    fn what_is_copied_as_a_whole_or_by_a_computed_key() {
+        for (body, copied) in [
+            ("y = dict(data)", "data"),
+            ("y = data.copy()", "data"),
+            ("y = self.data.copy()", "self.data"),
+            ("y = copy.deepcopy(data)", "data"),
+            ("y = {**data, 'a': 1}", "data"),
+            ("y.update(data)", "data"),
+            ("y = dict(a=1)", ""),
+            ("y = dict()", ""),
+            ("y.update({'a': 1})", ""),
+            ("y = data", ""),
+        ] {
+            let seen = seen(&format!("def f(data):\n    {body}\n"), "f");
+            let copies: Vec<String> = seen.copies.into_iter().collect();
+            assert_eq!(copies.join(" "), copied, "{body}");
+        }
+        assert!(
+            seen(
+                "def f(x):\n    for k in ('a', 'b'):\n        x[k] = 1\n",
+                "f"
+            )
+            .computed
+        );
+        assert!(!seen("def f(x):\n    x['a'] = y[k]\n", "f").computed);
     }
 
     #[test]
