@@ -75,6 +75,16 @@ pub static KIND: Kind = Kind {
             "of each name: the keys it is given, by subscript, by a dictionary or by `update`",
         ),
         (
+            "computed",
+            "boolean",
+            "a key that is not written out is assigned: `x[name] = …`",
+        ),
+        (
+            "copies",
+            "list",
+            "what is copied as a whole: `dict(data)`, `data.copy()`, `copy.deepcopy(data)`, `{**data}`, `x.update(data)`",
+        ),
+        (
             "calls",
             "list",
             "what is called: `max`, `math.exp`, `data.get`",
@@ -241,6 +251,8 @@ fn facts(seen: &Seen, age: Value, size: u64) -> Facts {
                 json!(seen.assigned)
             },
         )
+        .with("computed", seen.computed)
+        .with("copies", json!(seen.copies))
         .with("calls", json!(seen.calls))
         .with("names", json!(seen.names))
         .with("strings", json!(seen.strings))
@@ -265,7 +277,7 @@ mod tests {
                 "exists": true, "missing": false, "age_s": 5.0, "size": SOURCE.len(), "parse_ok": true, "parse_error": null,
                 "found": true, "line": 1, "functions": ["enrich"],
                 "source": SOURCE.trim_start_matches('\u{feff}').trim_end(),
-                "keys": ["a"], "dict_keys": [], "assigned": {"x": ["a"]}, "calls": ["max"],
+                "keys": ["a"], "dict_keys": [], "assigned": {"x": ["a"]}, "computed": false, "copies": [], "calls": ["max"],
                 "names": ["enrich", "max", "x"], "strings": ["a"], "returns": 1,
             }))
         );
