@@ -182,9 +182,11 @@ impl Core {
             attempt.phase.shift(opens.0 - stands_since.0);
             attempt.opens = Some(opens);
             self.agenda.add(opens, Alarm::Wake(id));
+            let attempt = Arc::new(attempt.clone());
             if waited != Some(opens) {
                 self.write_attempt(id, out);
             }
+            self.round_waits_no_longer(&attempt, opens, out);
         }
         true
     }

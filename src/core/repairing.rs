@@ -38,7 +38,8 @@ pub(super) struct Proof {
     /// Not all were asked: its own check first, when others cannot speak yet.
     partial: bool,
     poll: Duration,
-    verdict: Option<Arc<Verdict>>,
+    /// Of the last look at the check itself.
+    pub(super) verdict: Option<Arc<Verdict>>,
 }
 
 impl Proof {
@@ -407,7 +408,7 @@ impl Core {
             own: seen_well,
             partial,
             poll,
-            verdict: None,
+            verdict: self.proofs.get(&id).and_then(|proof| proof.verdict.clone()),
         };
         self.proofs.insert(id, proof);
         for name in names {

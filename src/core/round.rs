@@ -23,6 +23,8 @@ pub(super) struct Open {
     /// In the order asked for.
     order: Vec<Name>,
     seats: BTreeMap<Name, Seat>,
+    /// How long it waits for repairs to be verified.
+    until: Moment,
     /// Waited long enough: ends as soon as every look has answered.
     over: bool,
 }
@@ -62,6 +64,7 @@ impl Core {
             fix,
             order: checks.clone(),
             seats,
+            until: self.now.plus(wait),
             over: wait.is_zero(),
         };
         self.rounds.insert(id, open);
@@ -177,6 +180,32 @@ impl Core {
         }
     }
 
+    /// What proves this repair opens later than a round waits: it is answered with what is known now.
+    pub(super) fn round_waits_no_longer(
+        &mut self,
+        attempt: &Arc<Attempt>,
+        opens: Moment,
+        out: &mut Vec<Output>,
+    ) {
+        let known = self
+            .proofs
+            .get(&attempt.id)
+            .and_then(|it| it.verdict.clone());
+        let ids: Vec<u64> = self.rounds.keys().copied().collect();
+        for id in ids {
+            let Some(open) = self.rounds.get_mut(&id).filter(|it| it.until < opens) else {
+                continue;
+            };
+            let seat = open.seats.get_mut(&attempt.check);
+            if let Some(seat) = seat.filter(|seat| seat.report.is_some() && !seat.settled) {
+                seat.attempt = Some(attempt.clone());
+                seat.verdict = known.clone().or(seat.verdict.take());
+                seat.settled = true;
+            }
+            self.finish_round(id, out);
+        }
+    }
+
     /// Nothing more is to come for this check, unless a rung is under way or waits for a guard.
     pub(super) fn settle(&mut self, name: &Name, out: &mut Vec<Output>) {
         let more = self
@@ -255,11 +284,13 @@ impl Core {
                 let under_way = began
                     .and_then(|check| check.attempt)
                     .and_then(|attempt| self.attempts.get(&attempt));
+                // Not proven yet, but looked at since.
+                let since = under_way.and_then(|it| self.proofs.get(&it.id)?.verdict.clone());
                 Outcome {
                     check: name.clone(),
                     report: seat.report,
                     attempt: under_way.cloned().map(Arc::new).or(seat.attempt),
-                    verdict: seat.verdict,
+                    verdict: since.or(seat.verdict),
                 }
             })
             .collect();

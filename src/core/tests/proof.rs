@@ -219,3 +219,32 @@ fn a_check_waits_behind_what_is_broken_or_unseen() {
     sim.run_for(seconds(30));
     assert_eq!(sim.core.behind("b"), None);
 }
+
+#[test]
+fn a_round_by_night_is_answered_at_once_with_what_was_seen_after_the_repair() {
+    let world = |_: Moment, name: &str, acts: &[Act]| answer(name == "a" && acts.is_empty());
+    let mut sim = Sim::new(book(), Saved::default(), CLOSED, world);
+    let id = sim.core.new_round();
+    sim.input(Input::Command(Command::Round {
+        id,
+        checks: vec!["a".into()],
+        fix: true,
+        wait: seconds(60),
+    }));
+    sim.run_for(seconds(5));
+    let outcome = &sim.rounds[0].outcomes[0];
+    let status = outcome.verdict.as_ref().map(|verdict| verdict.status);
+    assert_eq!(status, Some(Status::Ok));
+    let attempt = outcome.attempt.as_ref().expect("the repair");
+    assert_eq!((attempt.opens, attempt.end()), (Some(OPENS), None));
+    // One that waits for longer than that sees the proof.
+    let id = sim.core.new_round();
+    sim.input(Input::Command(Command::Round {
+        id,
+        checks: vec!["a".into()],
+        fix: true,
+        wait: LONG,
+    }));
+    sim.run_to(OPENS.plus(seconds(30)));
+    assert_eq!(sim.ends, [End::Verified]);
+}
