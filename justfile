@@ -13,6 +13,10 @@ check:
 run:
     cargo run --release -- run
 
+# A bot is broken, repaired and trades again: side by side with the engine. `just demo all --pause`
+demo *what:
+    cargo run --release --example side_by_side -- {{what}}
+
 # What the engine would do now.
 dry:
     cargo run --release -- dry-run
