@@ -31,7 +31,7 @@ use crate::{
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of probes that later versions know.
-const LATER: [&str; 2] = ["code", "sql"];
+const LATER: [&str; 1] = ["code"];
 
 /// Compiles a check into the unit of its file.
 pub fn compile(
