@@ -6,13 +6,16 @@
 //! | file | is |
 //! |---|---|
 //! | [`sqlite`], [`postgres`] | how each of them is asked |
+//! | [`statement`], [`wire`] | what is said to PostgreSQL, and over what |
 //! | [`cell`] | a value of PostgreSQL as JSON |
 //! | [`table`] | what came back, within bounds |
 
 mod cell;
 mod postgres;
 mod sqlite;
+mod statement;
 mod table;
+mod wire;
 
 use std::sync::Arc;
 
@@ -139,7 +142,7 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
     remote::check_timeout(rule.timeout, node, workshop.mistakes);
     check(&rule, node, workshop.mistakes);
     if rule.postgres.is_some() && !rule.query.as_str().trim().is_empty() {
-        postgres::check(&rule.query, workshop.mistakes);
+        statement::check(&rule.query, workshop.mistakes);
     }
     let args = match node.get("args") {
         Some(args) if !rule.args.is_empty() => {

@@ -4,45 +4,34 @@
 //! is over (`statement_timeout`), so nothing runs on after a look that nobody waits for any more. What a function does
 //! that a SELECT calls, a read-only transaction does not always hinder: the rights of the user do.
 
-use std::{
-    fmt, io,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{Either, select};
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
-use tokio_postgres::{
-    Client, Config, Connection, NoTls,
-    config::SslMode,
-    tls::{ChannelBinding, TlsConnect, TlsStream},
-    types::ToSql,
-};
+use tokio_postgres::{Client, Config, Connection, NoTls, config::SslMode, types::ToSql};
 use url::Url;
 
 use super::{
     cell::{Arg, Cell},
     table::{Bounds, Table, too_large},
+    wire::{Bounded, Secured, is_too_large},
 };
 use crate::{
     clock::Stopwatch,
     model::{
         node::{Node, Tree, decode},
-        text::{Mistake, Text},
+        text::Text,
     },
     net::{
         NetError, Peer, dial,
-        tls::{self, Handshake, Trust},
+        tls::{self, Trust},
     },
     permission::Permission,
     probe::{
@@ -60,8 +49,6 @@ const PORT: u16 = 5432;
 const BESIDES: u64 = 256 << 10;
 /// How long is waited for the end of a connection that is not needed any more.
 const FAREWELL: Duration = Duration::from_millis(200);
-/// What a statement begins with that gives rows and does nothing.
-const READING: [&str; 6] = ["explain", "select", "show", "table", "values", "with"];
 
 /// How a rule names a server.
 #[derive(JsonSchema)]
@@ -292,56 +279,6 @@ impl From<NetError> for Failure {
     }
 }
 
-/// Finds what is wrong with a statement by its text alone.
-pub fn check(query: &Text, mistakes: &mut Vec<Mistake>) {
-    let word = first_word(query.as_str());
-    if !READING.contains(&word.to_ascii_lowercase().as_str()) {
-        let wrong = format!("a query only reads, and does not begin with `{word}`");
-        mistakes.push(
-            Mistake::new("bad-value", wrong, query.place())
-                .help("begin it with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN"),
-        );
-    }
-}
-
-/// The first word of a statement, behind comments and brackets.
-fn first_word(query: &str) -> &str {
-    let mut rest = query;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, rest)| rest);
-        } else if rest.starts_with("/*") {
-            rest = behind_comment(rest);
-        } else {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            return rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        }
-    }
-}
-
-/// Comments nest.
-fn behind_comment(text: &str) -> &str {
-    let mut depth = 0_usize;
-    let mut rest = text;
-    loop {
-        match (rest.find("/*"), rest.find("*/")) {
-            (Some(open), Some(close)) if open < close => {
-                depth += 1;
-                rest = rest.get(open + 2..).unwrap_or_default();
-            }
-            (_, Some(close)) => {
-                depth = depth.saturating_sub(1);
-                rest = rest.get(close + 2..).unwrap_or_default();
-                if depth == 0 {
-                    return rest;
-                }
-            }
-            (_, None) => return "",
-        }
-    }
-}
-
 impl Door {
     /// Asks, within its time.
     pub async fn ask(&self, asked: Asked<'_>, permission: &Permission) -> Result<Table, Failure> {
@@ -514,123 +451,5 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-/// A connection that gives so many bytes and not one more.
-struct Bounded {
-    stream: TcpStream,
-    left: u64,
-}
-
-#[derive(Debug)]
-struct TooLarge;
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is too large")
-    }
-}
-
-impl std::error::Error for TooLarge {}
-
-fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<TooLarge>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-impl AsyncRead for Bounded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let count = (buffer.filled().len() - before) as u64;
-        match self.left.checked_sub(count) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Err(io::Error::other(TooLarge))),
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Makes the handshake where the protocol has its place for one.
-struct Secured {
-    name: ServerName<'static>,
-    handshake: Handshake,
-}
-
-impl TlsConnect<Bounded> for Secured {
-    type Stream = Shaken;
-    type Error = NetError;
-    type Future = BoxFuture<'static, Result<Shaken, NetError>>;
-
-    fn connect(self, stream: Bounded) -> Self::Future {
-        Box::pin(async move {
-            let shaken = tls::shake(stream, self.name, &self.handshake).await;
-            shaken.map(Shaken)
-        })
-    }
-}
-
-struct Shaken(tokio_rustls::client::TlsStream<Bounded>);
-
-impl TlsStream for Shaken {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl AsyncRead for Shaken {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Shaken {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -265,7 +265,7 @@ fn query(file: &Path, way: Way, asked: &Asked, watch: Stopwatch) -> Result<Table
     if !statement.readonly() {
         return Err(Wrong::Answer("the query may only read".to_owned()));
     }
-    let columns = statement.column_names().into_iter().map(str::to_owned);
+    let columns = statement.column_names().map(str::to_owned);
     let mut table = Table::new(columns.collect(), asked.bounds).map_err(Wrong::Answer)?;
     let count = table.columns.len();
     let args = asked.args.iter().map(arg);
