@@ -449,7 +449,7 @@ fn a_proposal_is_made_of_what_the_very_look_saw() {
         _ => None,
     });
     out.clear();
-    let verdict = Arc::new(Verdict::of(Status::Critical, "bad"));
+    let verdict = Arc::new(Verdict::bare(Status::Critical, "bad"));
     let ticket = ticket.expect("it is looked at");
     core.step(START, Input::Looked { ticket, verdict }, &mut out);
     let order: Vec<&str> = out
