@@ -155,6 +155,7 @@ fn many_checks() {
             rules: root.path().join("rules"),
             set: BTreeMap::new(),
             watch: true,
+env: BTreeMap::new(),
             clock: Arc::new(SystemClock),
         })
         .await

@@ -14,6 +14,11 @@ use crate::model::moment::Moment;
 pub trait Clock: Send + Sync {
     fn now(&self) -> Moment;
 
+    /// Whether it stands until it leaps, so that waiting for it is in vain.
+    fn stands(&self) -> bool {
+        false
+    }
+
     /// Nothing is under way until `to`: a clock that stands may leap there instead of being waited for.
     fn leap(&self, to: Moment) {
         let _ = to;
@@ -89,6 +94,10 @@ impl SetClock {
 impl Clock for SetClock {
     fn now(&self) -> Moment {
         Moment(self.0.load(Ordering::SeqCst))
+    }
+
+    fn stands(&self) -> bool {
+        true
     }
 
     fn leap(&self, to: Moment) {

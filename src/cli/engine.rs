@@ -1,6 +1,9 @@
 //! The engine as commands use it: started here, dry, or not at all; with what can go wrong told as a [`Failure`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -27,6 +30,7 @@ fn options(site: &Site, watch: bool) -> Options {
         rules: site.rules.clone(),
         set: site.set.clone(),
         watch,
+        env: BTreeMap::new(),
         clock: Arc::new(SystemClock),
     }
 }

@@ -563,7 +563,12 @@ impl Core {
             self.note(&attempt, NoteKind::Quarantined, text.clone(), out);
             self.page_spent(&attempt.check, NoteKind::Quarantined, text, out);
         } else if !more && end == End::Failed {
-            let text = "the ladder is exhausted and the check is still bad".to_owned();
+            let well = attempt.after.as_ref().map(|after| after.status) == Some(Status::Ok);
+            let text = match well {
+                true => "the ladder is exhausted: the check is OK, but nothing proves the repair",
+                false => "the ladder is exhausted and the check is still bad",
+            };
+            let text = text.to_owned();
             self.note(&attempt, NoteKind::Escalated, text.clone(), out);
             self.page_spent(&attempt.check, NoteKind::Escalated, text, out);
         }

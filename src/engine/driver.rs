@@ -114,6 +114,8 @@ pub(super) struct Parts {
 /// Who waits for a round.
 pub(super) enum Waiting {
     Answer(oneshot::Sender<Answer>),
+    /// A rung that had checks run.
+    Rung(oneshot::Sender<Answer>),
     Record(oneshot::Sender<Value>),
 }
 
@@ -205,14 +207,18 @@ impl Driver {
                 true => LONGEST,
                 false => TEND,
             };
-            let wait = wait.clamp(GATHER, longest);
+            let leaps = due.is_some() && self.parts.clock.stands() && self.is_at_rest();
+            let wait = match leaps {
+                true => Duration::ZERO,
+                false => wait.clamp(GATHER, longest),
+            };
             tokio::select! {
                 biased;
                 message = self.receiver.recv() => match message {
                     Some(message) => self.receive_all(message),
                     None => return,
                 },
-                () = clock::sleep(wait) => {
+                () = pass(wait) => {
                     if let Some(due) = due.filter(|_| self.is_at_rest()) {
                         self.parts.clock.leap(due);
                     }
@@ -294,7 +300,10 @@ impl Driver {
 
     /// Nothing is under way: the next thing to happen is on the agenda.
     fn is_at_rest(&self) -> bool {
-        self.core.is_idle() && !self.is_acting()
+        let rounds = self.waiting.values();
+        let awaiting = rounds.filter(|it| matches!(it, Waiting::Rung(_))).count();
+        // A rung that had checks run waits for what is on the agenda, as they do.
+        self.core.is_idle() && self.acting().count() <= awaiting
     }
 
     fn is_acting(&self) -> bool {
@@ -742,7 +751,7 @@ impl Driver {
             record
         });
         match self.waiting.remove(&round.id) {
-            Some(Waiting::Answer(reply)) => {
+            Some(Waiting::Answer(reply) | Waiting::Rung(reply)) => {
                 let mut answer = Answer::of(round, &self.parts.book.generation, now);
                 for check in &mut answer.checks {
                     if check.status != Status::Ok {
@@ -871,6 +880,15 @@ impl Driver {
             ledger: self.parts.ledger.clone(),
         };
         super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+    }
+}
+
+/// Waits; for no time at all, it only lets others go first.
+async fn pass(wait: Duration) {
+    if wait.is_zero() {
+        tokio::task::yield_now().await;
+    } else {
+        clock::sleep(wait).await;
     }
 }
 

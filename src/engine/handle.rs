@@ -33,6 +33,11 @@ pub(super) enum Request {
         wait: Duration,
         reply: oneshot::Sender<Answer>,
     },
+    /// A rung has these checks looked at, repairs included.
+    Rung {
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    },
     DryRun {
         names: Vec<Name>,
         reply: oneshot::Sender<Answer>,
@@ -249,6 +254,11 @@ impl Handle {
             reply,
         })
         .await
+    }
+
+    /// For `run_checks`: a round that a rung waits for.
+    pub(super) async fn check_for_rung(&self, names: Vec<Name>) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::Rung { names, reply }).await
     }
 
     /// What `check` would do, by the standings of now, without doing it.

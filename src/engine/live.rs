@@ -55,6 +55,8 @@ pub struct Options {
     pub set: BTreeMap<String, Value>,
     /// Look by triggers and watch files; without it only what is asked for is looked at.
     pub watch: bool,
+    /// What is not taken from the environment, by the name of the variable: for whoever embeds an engine.
+    pub env: BTreeMap<String, String>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -121,7 +123,10 @@ impl Ground {
             listed: settings
                 .env
                 .iter()
-                .map(|name| (name.clone(), std::env::var(name).ok()))
+                .map(|name| {
+                    let given = options.env.get(name).cloned();
+                    (name.clone(), given.or_else(|| std::env::var(name).ok()))
+                })
                 .collect(),
         };
         let secrets = Arc::new(Secrets::new(&env.listed));
@@ -358,7 +363,7 @@ impl Runner for ByHandle {
             let names: Vec<Name> = names.into_iter().map(Name::from).collect();
             let answer = self
                 .0
-                .check(names, true, Duration::from_secs(15))
+                .check_for_rung(names)
                 .await
                 .map_err(|gone| gone.to_string())?;
             let told: Vec<String> = answer

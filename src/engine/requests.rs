@@ -1,6 +1,6 @@
 //! What commands, the API and tests ask of the driver, one by one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ use crate::{
         standing::Baseline,
     },
 };
+
+/// How long a rung that had checks run waits for what they repair to be proven.
+const RUNG: Duration = Duration::from_secs(15);
 
 impl Driver {
     pub(super) fn request(&mut self, request: Request, now: Moment, out: &mut Vec<Output>) {
@@ -35,6 +38,17 @@ impl Driver {
                     checks,
                     fix,
                     wait,
+                };
+                self.command(round, now, out);
+            }
+            Request::Rung { names, reply } => {
+                let id = self.core.new_round();
+                self.waiting.insert(id, Waiting::Rung(reply));
+                let round = Command::Round {
+                    id,
+                    checks: names,
+                    fix: true,
+                    wait: RUNG,
                 };
                 self.command(round, now, out);
             }

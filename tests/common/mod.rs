@@ -31,6 +31,16 @@ impl Root {
         Root { dir }
     }
 
+    /// With the shipped rules, settings and sources of the bot.
+    pub fn shipped() -> Root {
+        let root = Root::new();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
+        copy(&shipped.join("rules"), &root.at("rules"));
+        copy(&shipped.join("data/bot"), &root.at("data/bot"));
+        fs::copy(shipped.join("homeostat.yaml"), root.at("homeostat.yaml")).expect("a copy");
+        root
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -65,12 +75,26 @@ impl Root {
             rules: self.at("rules"),
             set: BTreeMap::new(),
             watch: true,
+            env: BTreeMap::new(),
             clock: Arc::new(SystemClock),
         }
     }
 
     pub async fn start(&self) -> Result<Live, StartError> {
         live::start(self.options()).await
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a copy");
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 #[path = "../../examples/trading_bot/bot/mod.rs"]
 mod bot;
 
+#[path = "../common/mod.rs"]
+mod common;
 mod meant;
 mod repaired;
 mod watched;

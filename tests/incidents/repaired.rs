@@ -237,7 +237,7 @@ fn proven(world: &World, engine: &Engine, incident: &Incident, at: f64) -> Vec<V
     assert!(
         times
             .clone()
-            .any(|order| order >= at - TELLING && order <= verified),
+            .any(|order| order >= (at - TELLING).floor() && order <= verified),
         "repaired at {at}, verified at {verified}, the last order at {:?}",
         times.last()
     );

@@ -17,7 +17,10 @@ use chrono::{DateTime, Utc};
 use homeostat::clock::{self, Clock, Stopwatch, SystemClock};
 use serde_json::Value;
 
-use crate::bot::{Bot, Market, Options, breakage, server};
+use crate::{
+    bot::{Bot, Market, Options, breakage, server},
+    common::Root,
+};
 
 /// How long a state may be waited for.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -107,7 +110,7 @@ impl Drop for Trading {
 
 /// The root, and the bot that trades in it.
 pub struct World {
-    dir: tempfile::TempDir,
+    root: Root,
     url: String,
     _trading: Trading,
 }
@@ -115,20 +118,12 @@ pub struct World {
 impl World {
     /// A healthy bot whose orders flow.
     pub fn new() -> World {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
-        copy(&shipped.join("rules"), &dir.path().join("rules"));
-        copy(
-            &shipped.join("rules/defaults/bot"),
-            &dir.path().join("data/bot"),
-        );
-        let settings = dir.path().join("homeostat.yaml");
-        fs::copy(shipped.join("homeostat.yaml"), settings).expect("the settings");
-        fs::write(dir.path().join("rules/calendars/nyse.yaml"), ALWAYS).expect("a calendar");
-        breakage::mend(dir.path(), "all", now()).expect("a healthy root");
-        let (trading, url) = Trading::start(dir.path());
+        let root = Root::shipped();
+        root.put("rules/calendars/nyse.yaml", ALWAYS);
+        breakage::mend(root.path(), "all", now()).expect("a healthy root");
+        let (trading, url) = Trading::start(root.path());
         let world = World {
-            dir,
+            root,
             url,
             _trading: trading,
         };
@@ -139,7 +134,7 @@ impl World {
     }
 
     pub fn root(&self) -> &Path {
-        self.dir.path()
+        self.root.path()
     }
 
     pub fn at(&self, file: &str) -> PathBuf {
@@ -156,12 +151,8 @@ impl World {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}: {text}"))
     }
 
-    /// The complete lines of a log.
     pub fn lines(&self, file: &str) -> Vec<Value> {
-        let text = self.text(file).unwrap_or_default();
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let line = |line| serde_json::from_str(line).expect("a line of JSON");
-        whole.lines().map(line).collect()
+        self.root.lines(file)
     }
 
     pub fn orders(&self) -> Vec<Value> {
@@ -267,19 +258,6 @@ impl World {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).expect("a copy");
-        }
-    }
-}
-
 /// `homeostat run`, ended when it is dropped.
 pub struct Engine {
     child: Child,
@@ -326,10 +304,12 @@ impl Engine {
         })
     }
 
-    /// Waits until a repair of a check has ended.
+    /// Waits until a repair of a check has ended that was made: one that found nothing to do is none.
     pub fn ends(&self, check: &str) -> Value {
         self.news(&format!("the end of a repair of {check}"), |it| {
-            it["news"] == "ended" && it["attempt"]["check"] == check
+            it["news"] == "ended"
+                && it["attempt"]["check"] == check
+                && it["attempt"]["withheld"].is_null()
         })
     }
 

@@ -123,7 +123,14 @@ fn fixed(call: &Call<'_>, args: &mut [&mut Dynamic]) -> Outcome<Dynamic> {
         return Ok(text.trim_end_matches('.').to_owned().into());
     }
     let number = call.number(args[0])?;
-    Ok(format!("{number:.digits$}").into())
+    let text = format!("{number:.digits$}");
+    // A little less than nothing is nothing, not `-0`.
+    match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|it| matches!(it, b'0' | b'.')) => {
+            Ok(rest.to_owned().into())
+        }
+        _ => Ok(text.into()),
+    }
 }
 
 fn decimals(call: &Call<'_>, value: &Dynamic) -> Outcome<usize> {

@@ -301,6 +301,9 @@ fn numbers_are_exact_and_finite() {
         ("n.fixed(2)", "\"5.00\""),
         ("n.fixed(0)", "\"5\""),
         ("0.5.fixed(0)", "\"0\""),
+        ("(-0.004).fixed(2)", "\"0.00\""),
+        ("(-0.4).fixed(0)", "\"0\""),
+        ("(-0.4).fixed(1)", "\"-0.4\""),
         (
             "name.fixed(2)",
             "FAULT 6: `fixed` cannot be used on text `x`: write `x.fixed(decimals)`",

@@ -72,6 +72,7 @@ async fn made() -> Bench {
         rules: at("rules"),
         set: Default::default(),
         watch: false,
+        env: BTreeMap::new(),
         clock: Arc::new(SystemClock),
     };
     let live = live::start(options).await.expect("it starts");
