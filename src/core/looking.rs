@@ -141,7 +141,12 @@ impl Core {
             self.recovered(&name, out);
         }
         self.relapse(&name, &flight.wish, out);
+        let before = out.len();
         let decision = self.consider(&name, &flight.wish, &verdict, out);
+        // What a proposal would do is made of what this very look saw, which the report brings.
+        let proposals: Vec<Output> = out
+            .extract_if(before.., |output| matches!(output, Output::Propose(_)))
+            .collect();
         if old == Status::Critical && status != Status::Critical {
             self.release(HeldBy::Dependency, out);
         }
@@ -158,6 +163,7 @@ impl Core {
             decision,
         };
         out.push(Output::Report(report.clone()));
+        out.extend(proposals);
         self.set_off_by_check(&name, &flight.wish, verdict.status, out);
         self.prove(&name, &flight.wish, &verdict, out);
         self.round_looked(&flight.wish, report, out);

@@ -291,6 +291,8 @@ impl Core {
             check.retry = Some((until, round));
             self.agenda
                 .add(until, Alarm::Retry(name.clone(), check.epoch));
+        } else if !spent && let Some(check) = self.checks.get_mut(&name) {
+            check.retry = None; // nobody is asked any more, so nobody's answer is waited for
         }
         self.note_held(&name, &Decision::Held(hold), out);
         self.end(id, End::Withheld, None, out);

@@ -844,7 +844,8 @@ impl Driver {
                 // As the look saw it: `now` was another one then.
                 let looked = standing.and_then(|standing| standing.looked);
                 let ground = self.ground(looked.unwrap_or(now));
-                threshold::trees(&self.parts.script, &check.judging, verdict.seen(), &ground)
+                let recalled = verdict.recalled.as_deref();
+                threshold::trees(&self.parts.script, &check.judging, verdict.seen(), recalled, &ground)
             }),
             "remediation": check.outline.remediation.as_ref().map(|remediation| json!({
                 "when": remediation.when,

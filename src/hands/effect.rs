@@ -10,7 +10,10 @@ pub use super::{
     image::{Image, Mark, Seen},
     signal_process::{Signal, Target},
 };
-use crate::model::step::{Outcome, Receipt};
+use crate::{
+    model::step::{Outcome, Receipt},
+    permission::restarting::Unit,
+};
 
 /// Something to do to the world, complete: committing it needs nothing but hands.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +52,8 @@ pub enum Effect {
         argv: Vec<String>,
         timeout: Duration,
     },
+    /// Restarts a unit of systemd.
+    Restart { unit: Unit, timeout: Duration },
     /// Sends a request.
     Call(Box<Call>),
     /// Asks for looks at these checks, repairs included.
@@ -92,6 +97,7 @@ impl Effect {
             | Effect::Move { kind, .. }
             | Effect::Remove { kind, .. } => kind,
             Effect::Run { .. } => super::run_command::KIND.name,
+            Effect::Restart { .. } => super::restart_unit::KIND.name,
             Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
             Effect::Raise { .. } => super::raise_event::KIND.name,
@@ -99,7 +105,7 @@ impl Effect {
         }
     }
 
-    /// The file, command line, request, check names or process it is about.
+    /// The file, command line, request, check names, unit or process it is about.
     pub fn target(&self) -> String {
         match self {
             Effect::Nothing { target, .. } => target.clone(),
@@ -107,6 +113,7 @@ impl Effect {
             | Effect::Move { file, .. }
             | Effect::Remove { file, .. } => file.clone(),
             Effect::Run { argv, .. } => command_line(argv),
+            Effect::Restart { unit, .. } => unit.to_string(),
             Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
             Effect::Raise { event } => event.clone(),
@@ -121,6 +128,7 @@ impl Effect {
             Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
             Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
             Effect::Raise { event } => vec![crate::core::event_target(event)],
+            Effect::Restart { unit, .. } => vec![format!("unit {unit}")],
             // whichever way two steps found one process, it is one process
             Effect::Signal { targets, .. } if !targets.is_empty() => {
                 let each = targets.iter();
@@ -188,6 +196,7 @@ impl Effect {
                 ("move", "moved", what)
             }
             Effect::Run { argv, .. } => ("run", "ran", command_line(argv)),
+            Effect::Restart { unit, .. } => ("restart", "restarted", unit.to_string()),
             Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
             Effect::Raise { event } => ("raise", "raised", format!("the event {event}")),

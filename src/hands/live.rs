@@ -3,6 +3,7 @@
 //! Permission is asked again at the act, and a target must still be as it was seen; otherwise nothing is done.
 
 mod replace;
+mod restart;
 mod signal;
 
 use std::{
@@ -64,6 +65,10 @@ impl Live {
             Effect::Run { argv, timeout } => {
                 let detail = self.run(argv, *timeout).await?;
                 Ok(done(effect, detail))
+            }
+            Effect::Restart { unit, timeout } => {
+                let said = restart::restart(&self.permission, unit, *timeout).await;
+                Ok(done(effect, said?))
             }
             Effect::Signal {
                 signal,

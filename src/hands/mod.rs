@@ -16,6 +16,7 @@ pub mod live;
 pub mod move_file;
 pub mod raise_event;
 pub mod remove_file;
+pub mod restart_unit;
 pub mod restore_file;
 pub mod run_checks;
 pub mod run_command;
@@ -45,7 +46,7 @@ use crate::{
         step::{Outcome, Receipt, Step},
         text::Mistake,
     },
-    permission::{Denied, Permission},
+    permission::{Denied, Permission, restarting::Unit},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,7 @@ pub static KINDS: &[&Kind] = &[
     &call_http::KIND,
     &run_checks::KIND,
     &signal_process::KIND,
+    &restart_unit::KIND,
     &run_script::KIND,
     &raise_event::KIND,
 ];
@@ -155,7 +157,7 @@ pub fn refused(step: &Step, error: &HandsError) -> Receipt {
     }
 }
 
-/// What a step says it is about: its file, its command line, its URL, its checks or its process.
+/// What a step says it is about: its file, its command line, its URL, its checks, its unit or its process.
 fn target(args: &Map<String, Value>) -> String {
     let texts = |key: &str| -> Vec<String> {
         let items = args.get(key).and_then(Value::as_array);
@@ -166,6 +168,12 @@ fn target(args: &Map<String, Value>) -> String {
         Some(file) => plain(file),
         None if args.contains_key("argv") => command_line(&texts("argv")),
         None if args.contains_key("url") => args.get("url").map(plain).unwrap_or_default(),
+        None if args.contains_key("unit") => {
+            let of_user = args.get("scope").is_some_and(|scope| scope == "user");
+            let unit = args.get("unit").map(plain).unwrap_or_default();
+            let whole = Unit::new(&unit, of_user).map(|unit| unit.to_string());
+            whole.unwrap_or(unit)
+        }
         None if args.contains_key("event") => args.get("event").map(plain).unwrap_or_default(),
         None if args.contains_key("checks") => texts("checks").join(", "),
         None => {

@@ -34,6 +34,9 @@ pub struct World {
     pub runner: Arc<Asked>,
     /// Command lines of processes that may be signalled.
     pub signal: Vec<String>,
+    /// Units that may be restarted, and the program that does; the real one if it is empty.
+    pub units: Vec<String>,
+    pub systemctl: String,
 }
 
 /// A runner that remembers what it was asked, and answers what it is told to.
@@ -112,6 +115,8 @@ impl World {
             now: Moment(1_767_717_000_000),
             runner: Arc::default(),
             signal: Vec::new(),
+            units: Vec::new(),
+            systemctl: String::new(),
         }
     }
 
@@ -155,12 +160,18 @@ impl World {
     }
 
     pub fn permission(&self) -> Permission {
+        let real = Settings::default().systemctl;
         let settings = Settings {
+            systemctl: match self.systemctl.as_str() {
+                "" => real,
+                standin => standin.to_owned(),
+            },
             allow: Allow {
                 run: ["/bin/echo *", "/bin/ls *", "/bin/sleep *", "/nowhere/tool"]
                     .map(str::to_owned)
                     .to_vec(),
                 signal: self.signal.clone(),
+                units: self.units.clone(),
                 ..Allow::default()
             },
             ..Settings::default()

@@ -125,6 +125,7 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
             left: leave.as_ref().map(|leave| sha256(&leave.body)),
         },
         Effect::Run { .. }
+        | Effect::Restart { .. }
         | Effect::Call(_)
         | Effect::RunChecks { .. }
         | Effect::Raise { .. }

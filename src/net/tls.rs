@@ -21,7 +21,10 @@ use rustls::{
     time_provider::TimeProvider,
 };
 use sha2::{Digest, Sha256};
-use tokio::{net::TcpStream, sync::OnceCell};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OnceCell,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 use x509_parser::{
@@ -322,11 +325,11 @@ pub fn server_name(host: &Host<String>) -> Result<ServerName<'static>, NetError>
 }
 
 /// Makes a handshake over an open connection.
-pub async fn shake(
-    stream: TcpStream,
+pub async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     name: ServerName<'static>,
     handshake: &Handshake,
-) -> Result<TlsStream<TcpStream>, NetError> {
+) -> Result<TlsStream<S>, NetError> {
     TlsConnector::from(Arc::new(handshake.config.clone()))
         .connect(name, stream)
         .await

@@ -12,6 +12,7 @@
 //! | [`writing`] | may a step write here |
 //! | [`running`] | may this program be started |
 //! | [`signalling`] | may this process be signalled |
+//! | [`restarting`] | may this unit be restarted |
 //! | [`reaching`] | may this host be connected to |
 //! | [`secrets`] | what is never told |
 //! | [`exposed`] | could anybody rewrite the rules |
@@ -21,6 +22,7 @@ pub mod finding;
 mod parents;
 pub mod reaching;
 pub mod reading;
+pub mod restarting;
 pub mod running;
 pub mod secrets;
 pub mod settings;
@@ -92,6 +94,8 @@ pub struct Permission {
     runs: Vec<running::Allowed>,
     /// Processes that may be signalled: `settings.allow.signal`, read.
     signals: Vec<running::Allowed>,
+    /// Units that may be restarted: `settings.allow.units`, read.
+    units: Vec<restarting::Allowed>,
     /// Hosts that may be reached besides loopback: `settings.allow.reach`, read.
     reaches: Vec<reaching::Allowed>,
     /// Journals and other files the engine writes itself, relative to the root: never a target of a step.
@@ -146,6 +150,13 @@ impl Permission {
             .iter()
             .map(|pattern| running::Allowed::of_process(pattern).map_err(Denied::Forbidden))
             .collect::<Result<_, _>>()?;
+        let units = settings
+            .allow
+            .units
+            .iter()
+            .map(|entry| restarting::Allowed::parse(entry).map_err(Denied::Forbidden))
+            .collect::<Result<_, _>>()?;
+        restarting::program(&settings.systemctl).map_err(Denied::Forbidden)?;
         let reaches = settings
             .allow
             .reach
@@ -165,6 +176,7 @@ impl Permission {
             parents: parents::Parents::default(),
             runs,
             signals,
+            units,
             reaches,
             reserved: Vec::new(),
             secrets: Arc::default(),

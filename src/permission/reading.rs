@@ -61,6 +61,26 @@ impl Permission {
         }
     }
 
+    /// Where a regular file really is, for a library that opens files by their path: absolute, and without a link on its
+    /// way. `Ok(None)`: there is nothing of that name.
+    pub fn place(&self, path: &str) -> Result<Option<PathBuf>, Denied> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok(None);
+        };
+        let located = self.allowed(path)?;
+        let base = located.base.as_deref().unwrap_or(&self.root);
+        let real = base.join(&located.rest).canonicalize();
+        let real = real.map_err(|error| Denied::io(path, error))?;
+        let seen = std::fs::symlink_metadata(&real).map_err(|error| Denied::io(path, error))?;
+        // what was judged is the file, not the way
+        let id = std::os::unix::fs::MetadataExt::ino(&seen);
+        let device = std::os::unix::fs::MetadataExt::dev(&seen);
+        if (device, id) != (stat.device, stat.inode) {
+            return Err(Denied::forbidden(format!("{path} was swapped for another")));
+        }
+        Ok(Some(real))
+    }
+
     /// Whether a path may be looked at, by its text alone: for checking rules at load.
     pub fn may_look(&self, path: &str) -> Result<(), Denied> {
         let mut depth = 0_i64;

@@ -256,7 +256,7 @@ impl Permission {
     }
 
     /// Whether a path (relative ones mean the root, where children start) lies below a directory that steps may write.
-    fn is_below_writable(&self, path: &Path) -> bool {
+    pub(super) fn is_below_writable(&self, path: &Path) -> bool {
         let mut clean = PathBuf::new();
         for part in self.root.join(path).components() {
             match part {

@@ -13,6 +13,8 @@ pub struct Settings {
     /// Names that `env("…")` may read. Their values, from six bytes on, are never shown or recorded.
     pub env: Vec<String>,
     pub allow: Allow,
+    /// The program by which `restart_unit` steps restart a unit of systemd.
+    pub systemctl: String,
     pub keep: Keep,
 }
 
@@ -22,6 +24,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8484".to_owned(),
             env: Vec::new(),
             allow: Allow::default(),
+            systemctl: "/usr/bin/systemctl".to_owned(),
             keep: Keep::default(),
         }
     }
@@ -34,6 +37,9 @@ pub struct Allow {
     pub run: Vec<String>,
     /// Command lines of processes that may be signalled, as in `run`: `/absolute/program ARG …`; `*` stands for one word.
     pub signal: Vec<String>,
+    /// Units of systemd that may be restarted: `trading-bot.service`, `user:bot.service` for one of the user the engine runs
+    /// as, `worker@*.service` for every instance of a template.
+    pub units: Vec<String>,
     /// Hosts besides loopback: `name:port`, `*.example.net:443`, `10.0.0.0/8:*`, `[2001:db8::1]:443`; `*` is any port.
     /// The address a name leads to is judged too: link-local ones, where clouds keep credentials, need an entry of their
     /// own.

@@ -1,6 +1,8 @@
 //! `code`: what a source file says when it is parsed, so that comments, texts and dead code fool nobody.
 
+mod bounds;
 mod python;
+mod refused;
 
 use std::{sync::Arc, time::Duration};
 
@@ -139,7 +141,8 @@ fn build(node: &Node, workshop: &mut Workshop<'_>) -> Option<Arc<dyn Probe>> {
             format!("the language `{language}` is not known"),
             "write `language: python`",
         ),
-        None if !rule.file.as_str().contains("${") && !rule.file.as_str().ends_with(".py") => {
+        // What ends in a template may have any ending.
+        None if !rule.file.as_str().ends_with('}') && !rule.file.as_str().ends_with(".py") => {
             wrong(
                 &rule.file,
                 "its ending does not say which language it is in".to_owned(),
@@ -203,12 +206,19 @@ impl Look for Code {
         let written = age(eyes.ground.now, opened.stat.modified);
         let size = opened.stat.size;
         let seen = match std::str::from_utf8(&bytes) {
+            // Python refuses these two as a whole.
+            Ok(text) if text.contains('\0') => Seen {
+                error: text.find('\0').map(|at| format!("a NUL at byte {at}")),
+                ..Seen::default()
+            },
             Ok(text) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+                if let Some(fault) = bounds::fault(text) {
+                    return Err(ProbeError(format!("{path} {fault}")));
+                }
                 see(text, self.function.as_deref(), eyes.limit)
                     .ok_or_else(|| ProbeError(format!("{path} was not parsed in time")))?
             }
-            // Python refuses such a file as a whole.
             Err(error) => Seen {
                 error: Some(format!("not UTF-8 at byte {}", error.valid_up_to())),
                 ..Seen::default()
@@ -316,6 +326,16 @@ mod tests {
                 "not UTF-8 at byte 5".into()
             )
         );
+        bench.file("data/x.py", "x = 1\n#\0\n", 0.0);
+        assert_eq!(
+            look(None),
+            (
+                true.into(),
+                false.into(),
+                false.into(),
+                "a NUL at byte 7".into()
+            )
+        );
         bench.file("data/x.py", "", 0.0);
         assert_eq!(
             look(None),
@@ -341,6 +361,31 @@ mod tests {
         );
     }
 
+    /// The parser would end the process at 511 levels of indentation with a text open, and take a gigabyte for the
+    /// brackets.
+    #[test]
+    fn what_the_parser_has_no_bounds_for_is_an_error() {
+        let bench = Bench::new();
+        let levels = |count: usize| {
+            let lines = (0..count).map(|n| format!("{}if x:\n", " ".repeat(n)));
+            let last = format!("{}y = 'a'\n", " ".repeat(count));
+            lines.chain([last]).collect::<String>()
+        };
+        let look = |body: &str| {
+            bench.file("data/x.py", body, 0.0);
+            bench.look(&KIND, json!({"file": "data/x.py"}))
+        };
+        assert_eq!(look(&levels(200)).expect("seen")["strings"], json!(["a"]));
+        assert_eq!(
+            look(&levels(511)),
+            Err("data/x.py is indented by more than 300 widths".to_owned())
+        );
+        assert_eq!(
+            look(&"(".repeat(4 << 20)),
+            Err("data/x.py has more than 500000 words and signs".to_owned())
+        );
+    }
+
     #[test]
     fn mistakes_are_found_at_load() {
         let bench = Bench::new();
@@ -348,6 +393,9 @@ mod tests {
             (json!({}), &["missing-key"][..]),
             (json!({"file": "x.py", "language": "rust"}), &["bad-value"]),
             (json!({"file": "x.txt"}), &["bad-value"]),
+            (json!({"file": "${vars.name}/x.js"}), &["bad-value"]),
+            (json!({"file": "${vars.name}/x.py"}), &[]),
+            (json!({"file": "data/${vars.name}"}), &[]),
             (json!({"file": "x.txt", "language": "python"}), &[]),
             (json!({"file": "x.py", "function": "a b"}), &["bad-value"]),
             (json!({"file": "x.py", "function": "A..b"}), &["bad-value"]),

@@ -26,6 +26,7 @@ fn file_kinds() -> Vec<(&'static Kind, Value)> {
         ("file", json!({"file": ["data/x.json", file]})),
         ("json", json!({"file": file})),
         ("jsonl", json!({"file": file})),
+        ("code", json!({"file": file})),
         ("jsonl", json!({"file": file, "last": 1, "since": "1h"})),
         ("text", json!({"file": file, "patterns": {"all": "(?s).*"}})),
         (

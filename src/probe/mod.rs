@@ -9,6 +9,7 @@
 //! | [`process`], [`host`] | those that look at the machine |
 //! | [`heartbeat`] | the one that waits to be told |
 //! | [`dns`], [`http`], [`prometheus`], [`tcp`], [`tls`] | those that look over the network |
+//! | [`sql`] | the one that asks databases |
 //! | [`plugin`] | what a monitoring plugin says |
 //! | [`processes`] | the processes of the machine |
 //! | [`path`] | a path of a rule, plain or with templates, and reading it whole |
@@ -46,6 +47,7 @@ mod remote;
 mod request;
 pub mod script;
 mod search;
+pub mod sql;
 pub mod status;
 mod strict_json;
 mod tails;
@@ -180,6 +182,7 @@ pub static KINDS: &[&Kind] = &[
     &dns::KIND,
     &http::KIND,
     &prometheus::KIND,
+    &sql::KIND,
     &tcp::KIND,
     &tls::KIND,
 ];

@@ -20,6 +20,7 @@ use crate::{
     },
     net::{NetError, Peer, tls::Roots},
     permission::{Denied, reaching, settings::Size},
+    script::{Template, UrlTemplate},
 };
 
 /// What `error` says when a template gave `()`.
@@ -102,6 +103,34 @@ fn port_of(text: &str) -> Result<u16, String> {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(format!("`{text}` is no port: 1 to 65535")),
     }
+}
+
+/// A URL; one that may never be asked is a mistake already at load. `peer` says whom a whole one, or the beginning of one
+/// up to its first `${…}`, leads to.
+pub(super) fn url(
+    text: &Text,
+    workshop: &mut Workshop<'_>,
+    peer: impl Fn(&str) -> Result<Peer, String>,
+) -> Option<UrlTemplate> {
+    let template = Template::compile(workshop.engine, text, workshop.known, workshop.mistakes)?;
+    let url = UrlTemplate::of(template, workshop.mistakes)?;
+    // A filled-in part changes neither host nor port, so the plain start tells whom it leads to.
+    let start = text.as_str().split("${").next().unwrap_or_default();
+    if !start.is_empty() {
+        let start = url.template().constant().unwrap_or(start);
+        let wrong = match peer(start) {
+            Err(why) => Some(Mistake::new("bad-value", why, text.place())),
+            Ok(peer) => {
+                let may = workshop.permission.may_name_host(&peer.host, peer.port);
+                may.err().map(|denied| not_allowed(&denied, &peer, text))
+            }
+        };
+        if let Some(wrong) = wrong {
+            workshop.mistakes.push(wrong);
+            return None;
+        }
+    }
+    Some(url)
 }
 
 /// A host that may not be reached.

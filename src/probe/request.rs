@@ -26,7 +26,7 @@ use crate::{
         tls::Trust,
     },
     permission::settings::Size,
-    script::{Fault, Scope, Template, Unfit, UrlTemplate},
+    script::{Fault, Scope, Unfit, UrlTemplate},
 };
 
 /// Bytes of an answer, unless the rule says otherwise.
@@ -73,7 +73,9 @@ impl AskedServer {
     ) -> Option<AskedServer> {
         let before = workshop.mistakes.len();
         remote::check_timeout(form.timeout, node, workshop.mistakes);
-        let url = url(form.url, workshop);
+        let url = remote::url(form.url, workshop, |start| {
+            exchange::peer(&exchange::url(start)?)
+        });
         let headers = headers(&form, node, workshop);
         let basic_auth = form.basic_auth.and_then(|it| {
             let user = Filled::build(&it.user, workshop);
@@ -147,29 +149,6 @@ impl AskedServer {
 /// An expression that failed, with what it is.
 pub(super) fn fault(fault: Fault) -> ProbeError {
     ProbeError(format!("{}: {fault}", fault.expression))
-}
-
-/// A URL; one that may never be asked is a mistake already at load.
-fn url(text: &Text, workshop: &mut Workshop<'_>) -> Option<UrlTemplate> {
-    let template = Template::compile(workshop.engine, text, workshop.known, workshop.mistakes)?;
-    let url = UrlTemplate::of(template, workshop.mistakes)?;
-    // A filled-in part changes neither host nor port, so the plain start tells whom it leads to.
-    let start = text.as_str().split("${").next().unwrap_or_default();
-    if !start.is_empty() {
-        let start = url.template().constant().unwrap_or(start);
-        let wrong = match exchange::url(start) {
-            Err(why) => Some(Mistake::new("bad-value", why, text.place())),
-            Ok(url) => exchange::peer(&url).ok().and_then(|peer| {
-                let may = workshop.permission.may_name_host(&peer.host, peer.port);
-                Some(remote::not_allowed(&may.err()?, &peer, text))
-            }),
-        };
-        if let Some(wrong) = wrong {
-            workshop.mistakes.push(wrong);
-            return None;
-        }
-    }
-    Some(url)
 }
 
 /// Headers of a rule; what cannot be sent is a mistake at the very header.

@@ -11,7 +11,7 @@ use crate::{
         node::{self, Tree},
         text::{Mistake, Place},
     },
-    permission::{Settings, reaching},
+    permission::{Settings, reaching, restarting},
 };
 
 /// The name of the file.
@@ -102,19 +102,42 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
             );
         }
     }
-    check_reach(settings, node, mistakes);
+    check_entries(
+        node,
+        "reach",
+        &settings.allow.reach,
+        reaching::understood,
+        "write api.example.net:443, *.example.net:443 or 10.0.0.0/8:*",
+        mistakes,
+    );
+    check_entries(
+        node,
+        "units",
+        &settings.allow.units,
+        restarting::understood,
+        "write bot.service, user:bot.service or worker@*.service",
+        mistakes,
+    );
+    if let Err(why) = restarting::program(&settings.systemctl) {
+        mistakes.push(Mistake::new("bad-value", why, place("systemctl")));
+    }
 }
 
-/// What is wrong with an entry of `allow.reach`, at that entry.
-fn check_reach(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
-    let items = node.get("allow").and_then(|allow| allow.get("reach"));
+/// What is wrong with an entry of a list of `allow`, at that entry.
+fn check_entries(
+    node: &node::Node,
+    key: &str,
+    entries: &[String],
+    understood: fn(&str) -> Result<(), String>,
+    help: &str,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let items = node.get("allow").and_then(|allow| allow.get(key));
     let items = items.map(node::Node::items).unwrap_or_default();
-    for (entry, item) in settings.allow.reach.iter().zip(items) {
-        if let Err(why) = reaching::understood(entry) {
-            mistakes.push(
-                Mistake::new("bad-value", why, item.place.clone())
-                    .help("write api.example.net:443, *.example.net:443 or 10.0.0.0/8:*"),
-            );
+    for (entry, item) in entries.iter().zip(items) {
+        if let Err(why) = understood(entry) {
+            let wrong = Mistake::new("bad-value", why, item.place.clone());
+            mistakes.push(wrong.help(help));
         }
     }
 }
@@ -168,6 +191,10 @@ mod tests {
         assert_eq!(
             told("allow:\n  reach: ['a.example:443', a.example]\n"),
             ["bad-value 2:28"]
+        );
+        assert_eq!(
+            told("systemctl: systemctl\nallow:\n  units: [bot, 'b*t']\n"),
+            ["bad-value 1:12", "bad-value 3:16"]
         );
         assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
     }

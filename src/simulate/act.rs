@@ -1,5 +1,5 @@
-//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands and signals
-//! are answered by the test and `run_checks` is a round of the same core.
+//! Doing a rung in the world of a test: plan, prepare and commit as the live engine does, except that commands, restarts
+//! and signals are answered by the test and `run_checks` is a round of the same core.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -223,6 +223,10 @@ impl Driver<'_> {
             Effect::Signal { signal, who, .. } if !self.case.form.dry => {
                 let kind = effect.kind().to_owned();
                 let argv = vec![kind, signal.word().to_owned(), who.clone()];
+                self.answer(&effect, argv, changed).map(Tried::Done)
+            }
+            Effect::Restart { unit, .. } if !self.case.form.dry => {
+                let argv = vec![effect.kind().to_owned(), unit.to_string()];
                 self.answer(&effect, argv, changed).map(Tried::Done)
             }
             // Nothing of a test goes over the network.

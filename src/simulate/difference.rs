@@ -60,6 +60,10 @@ fn near(one: &serde_json::Number, other: &serde_json::Number) -> bool {
         return false;
     }
     match (one.as_f64(), other.as_f64()) {
+        // Whole numbers written as reals, like epoch seconds, are no nearer to each other for being large.
+        (Some(one), Some(other)) if one.fract() == 0.0 && other.fract() == 0.0 => {
+            one.total_cmp(&other).is_eq()
+        }
         (Some(one), Some(other)) => {
             (one - other).abs() <= 1e-9 * one.abs().max(other.abs()).max(1.0)
         }
@@ -100,6 +104,8 @@ mod tests {
             exact(&json!(big), &json!(big - 1)).is_some(),
             "whole numbers are compared as such"
         );
+        assert!(exact(&json!(1_767_715_800), &json!(1_767_715_801.0)).is_some());
+        assert_eq!(exact(&json!(1_767_715_800), &json!(1_767_715_800.0)), None);
     }
 
     #[test]

@@ -225,14 +225,19 @@ pub fn recall(judging: &Judging, prior: &Prior, name: &str) -> Option<Value> {
 }
 
 impl Judging {
-    /// Whether steps may come to read what is remembered: by a `let`, or as `baseline`.
+    /// Whether an expression that may be asked again (in a step, by `explain`) reads what is remembered.
     fn recalls(&self) -> bool {
         let remembered = |name: &String| matches!(name.as_str(), "prev" | "kept" | "baseline");
+        let line = |line: &Option<Line>| match line {
+            Some(Line::When(expr)) => expr.names().iter().any(remembered),
+            _ => false,
+        };
+        let reads = |expr: &Expr| expr.names().iter().any(remembered);
         self.baseline.is_some()
-            || self
-                .lets
-                .iter()
-                .any(|(_, expr)| expr.names().iter().any(remembered))
+            || self.lets.iter().any(|(_, expr)| reads(expr))
+            || self.value.as_ref().is_some_and(reads)
+            || line(&self.critical)
+            || line(&self.warning)
     }
 }
 

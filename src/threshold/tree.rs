@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Judging, Line, why::shorten};
 use crate::{
-    model::facts::Facts,
+    model::{facts::Facts, standing::Prior},
     script::{Engine, Expr, Ground, Scope},
 };
 
@@ -38,8 +38,20 @@ pub struct Branch {
 }
 
 /// Every line of a threshold, in the order in which they are tried.
-pub fn trees(engine: &Engine, judging: &Judging, facts: &Facts, ground: &Ground) -> Vec<Branch> {
-    let scope = Scope::new(ground).facts(facts).lets(&judging.lets);
+///
+/// `recalled` is what was remembered when it was judged ([`Verdict::recalled`](crate::model::verdict::Verdict::recalled)).
+pub fn trees(
+    engine: &Engine,
+    judging: &Judging,
+    facts: &Facts,
+    recalled: Option<&Prior>,
+    ground: &Ground,
+) -> Vec<Branch> {
+    let late = |name: &str| super::recall(judging, recalled?, name);
+    let scope = Scope::new(ground)
+        .facts(facts)
+        .lets(&judging.lets)
+        .late(&late);
     let grower = Grower {
         engine,
         judging,
@@ -194,7 +206,7 @@ mod tests {
             vars,
             env: Arc::new(Env::default()),
         };
-        let grown = trees(&engine, &judging, &facts, &ground);
+        let grown = trees(&engine, &judging, &facts, None, &ground);
         insta::assert_json_snapshot!(grown, @r#"
         [
           {

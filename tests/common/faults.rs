@@ -253,6 +253,11 @@ fn keys() -> Vec<Fault> {
             "remediation: [ { call_http: { url: '§http://api.example.net/' } } ]",
         ),
         check(
+            "a unit that is not allowed",
+            "forbidden-unit",
+            "remediation: [ { restart_unit: §bot.service } ]",
+        ),
+        check(
             "nobody who could be told",
             "unknown-notifier",
             "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  escalate: [§ops]",
@@ -260,7 +265,7 @@ fn keys() -> Vec<Fault> {
         check(
             "a step of a later version",
             "not-yet",
-            "remediation: [ { §restart_unit: { unit: x } } ]",
+            "remediation: [ { §notify: { to: x } } ]",
         ),
         fault(
             "a check without a name",

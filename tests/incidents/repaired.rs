@@ -185,7 +185,7 @@ fn comes_back(incident: &Incident) -> (World, Engine) {
     }
     let at = acted(&world, &engine, incident);
     let resumed = proven(&world, &engine, incident, at);
-    let early = resumed.iter().skip(orders).next().expect("an order");
+    let early = resumed.get(orders).expect("an order");
     assert!(
         early["_ts"].as_f64() >= Some((at - TELLING).floor()),
         "none came before the repair at {at}: {early}"
@@ -237,9 +237,9 @@ fn proven(world: &World, engine: &Engine, incident: &Incident, at: f64) -> Vec<V
     assert!(
         times
             .clone()
-            .any(|order| order >= at - TELLING && order <= verified),
+            .any(|order| order >= (at - TELLING).floor() && order <= verified),
         "repaired at {at}, verified at {verified}, the last order at {:?}",
-        times.last()
+        times.clone().next_back()
     );
     let line = world.ledger(incident.check);
     assert_eq!(line["verified"], 1, "{line}");

@@ -304,10 +304,12 @@ impl Engine {
         })
     }
 
-    /// Waits until a repair of a check has ended.
+    /// Waits until a repair of a check has ended that was made: one that found nothing to do is none.
     pub fn ends(&self, check: &str) -> Value {
         self.news(&format!("the end of a repair of {check}"), |it| {
-            it["news"] == "ended" && it["attempt"]["check"] == check
+            it["news"] == "ended"
+                && it["attempt"]["check"] == check
+                && it["attempt"]["withheld"].is_null()
         })
     }
 

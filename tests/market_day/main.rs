@@ -37,7 +37,7 @@ async fn thanksgiving() {
     Wed 25 15:59:00  weights_file                     OK → WARNING
     Wed 25 15:59:00  weights_file                     WARNING → OK
     Wed 25 15:59:00  weights_file                     repair, verified Fri 27 09:30:00
-    Wed 25 16:00:00  adaptive_weights_killing_scores  CRITICAL → OK
+    Wed 25 16:04:00  adaptive_weights_killing_scores  CRITICAL → OK
     ");
     assert_eq!(day.told_outside(), Vec::<String>::new());
     assert!(day.orders("2026-11-25 09:55", "2026-11-25 15:57") > 100);

@@ -3,7 +3,7 @@
 //! The engine gives one JSON object:
 //! `{check, about, rule: {file, line}, status, message, since, verdict: {status, message, why, let, facts, error, …} |
 //! null, thresholds: [{line, name, expression, value, error, parts}] | null, remediation: {held_by, until, attempt,
-//! guard, budget, pause, …} | null}`, where `status` is the one that counts and `verdict` that of the last look;
+//! guard, budget, pause, …} | null, behind, baseline: {value, by, at, reason} | null}`, where `status` is the one that counts and `verdict` that of the last look;
 //! `thresholds` are [`threshold::Branch`](crate::threshold::Branch)es, `guard`, `budget` and `pause` the model's own.
 //! Whatever is absent is not shown.
 
@@ -61,9 +61,30 @@ pub fn explain(explanation: &Value, now: Moment, style: &Style) -> String {
         let said = format!("not looked at; opens {}", style.zone.relative(opens, now));
         branches.insert(0, Branch::leaf(said));
     }
+    branches.extend(behind(explanation));
+    branches.extend(baseline(explanation, now, style));
     branches.extend(remediation(explanation, now, style));
     grow(&branches, "", style, &mut shown);
     shown
+}
+
+fn behind(explanation: &Value) -> Option<Branch> {
+    let cause = word(explanation, "behind")?;
+    Some(Branch::leaf(format!("waits behind {cause}")))
+}
+
+/// What a person confirmed.
+fn baseline(explanation: &Value, now: Moment, style: &Style) -> Option<Branch> {
+    let baseline = explanation.get("baseline").filter(|it| it.is_object())?;
+    let value = baseline.get("value").map(ToString::to_string);
+    let at = baseline.get("at").and_then(Value::as_i64).map(Moment);
+    let at = at.map_or_else(String::new, |at| style.zone.relative(at, now));
+    let by = word(baseline, "by").unwrap_or_default();
+    let why = word(baseline, "reason").filter(|why| !why.is_empty());
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    let said = format!("baseline {}", text::clean(&value.unwrap_or_default()));
+    let below = vec![Branch::leaf(format!("{by} confirmed it {at}{why}"))];
+    Some(Branch::of(said, below))
 }
 
 fn grow(branches: &[Branch], stem: &str, style: &Style, shown: &mut String) {

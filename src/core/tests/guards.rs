@@ -440,6 +440,30 @@ fn with_approve_nothing_is_done_before_a_person_says_so_and_then_after_another_l
 }
 
 #[test]
+fn a_proposal_is_made_of_what_the_very_look_saw() {
+    let mut out = Vec::new();
+    let mut core = Core::start(outline("g1", asking()), Saved::default(), START, &mut out);
+    core.step(START, Input::Tick, &mut out);
+    let ticket = out.iter().find_map(|output| match output {
+        Output::Look(asked) => Some(asked.ticket),
+        _ => None,
+    });
+    out.clear();
+    let verdict = Arc::new(Verdict::bare(Status::Critical, "bad"));
+    let ticket = ticket.expect("it is looked at");
+    core.step(START, Input::Looked { ticket, verdict }, &mut out);
+    let order: Vec<&str> = out
+        .iter()
+        .filter_map(|output| match output {
+            Output::Report(_) => Some("report"),
+            Output::Propose(_) => Some("propose"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["report", "propose"]);
+}
+
+#[test]
 fn every_rung_is_proposed() {
     let mut sim = start(asking(), weather(BAD));
     sim.run_for(seconds(20));

@@ -8,6 +8,8 @@ use std::{
 
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
+use super::refused;
+
 /// No list of names is longer.
 const MOST: usize = 10_000;
 
@@ -39,7 +41,10 @@ pub(super) fn see(text: &str, function: Option<&str>, late: &dyn Fn() -> bool) -
     let tree = parse(text, late)?;
     let root = tree.root_node();
     let mut seen = Seen {
-        error: mistake(root, text, late)?,
+        error: match mistake(root, text, late)? {
+            None => refused::first(root, text, late)?,
+            error => error,
+        },
         ..Seen::default()
     };
     let functions = functions(root, text, late)?;
@@ -103,14 +108,7 @@ fn mistake(root: Node<'_>, text: &str, late: &dyn Fn() -> bool) -> Option<Option
             return None;
         }
         if node.is_error() || node.is_missing() {
-            let start = node.start_position();
-            let line = text.lines().nth(start.row).unwrap_or_default();
-            let before = line.get(..start.column).unwrap_or(line);
-            return Some(Some(format!(
-                "line {}, column {}: invalid syntax",
-                start.row + 1,
-                before.chars().count() + 1
-            )));
+            return Some(Some(refused::told(node, text, "invalid syntax")));
         }
         if node.has_error() {
             open.extend(children(node).into_iter().rev());
@@ -199,7 +197,16 @@ fn living<'t>(node: Node<'t>, text: &str) -> Vec<Node<'t>> {
                 !only.is_some_and(|only| matches!(only.kind(), "string" | "concatenated_string"))
             });
         }
-        "if_statement" | "while_statement" => {
+        // What stands behind the dot, and what an argument is called, is no name of a value.
+        "attribute" => {
+            let member = node.child_by_field_name("attribute");
+            all.retain(|child| Some(*child) != member);
+        }
+        "keyword_argument" => {
+            let name = node.child_by_field_name("name");
+            all.retain(|child| Some(*child) != name);
+        }
+        "if_statement" | "while_statement" | "elif_clause" => {
             let condition = node.child_by_field_name("condition");
             let constant = condition.and_then(|node| constant(part(node, text)));
             let consequence = node
@@ -242,12 +249,23 @@ fn note(node: Node<'_>, text: &str, seen: &mut Seen) {
     let field = |name: &str| node.child_by_field_name(name);
     match node.kind() {
         "assignment" | "augmented_assignment" => {
-            if let Some(left) = field("left") {
+            // `x["a"]: int` alone assigns nothing.
+            if let (Some(left), Some(_)) = (field("left"), field("right")) {
                 targets(left, text, seen);
                 if let (Some(name), Some(right)) = (dotted(left, text), field("right")) {
                     let keys = keys_of(right, text);
                     give(seen, &name, keys);
                 }
+            }
+        }
+        "for_statement" | "for_in_clause" => {
+            if let Some(left) = field("left") {
+                targets(left, text, seen);
+            }
+        }
+        "as_pattern_target" => {
+            if let Some(target) = node.named_child(0) {
+                targets(target, text, seen);
             }
         }
         "named_expression" => {
@@ -269,17 +287,7 @@ fn note(node: Node<'_>, text: &str, seen: &mut Seen) {
                 add(&mut seen.strings, &value);
             }
         }
-        "identifier" => {
-            let parent = node.parent();
-            let of = |kind: &str, field: &str| {
-                parent.is_some_and(|it| {
-                    it.kind() == kind && it.child_by_field_name(field) == Some(node)
-                })
-            };
-            if !of("attribute", "attribute") && !of("keyword_argument", "name") {
-                add(&mut seen.names, part(node, text));
-            }
-        }
+        "identifier" => add(&mut seen.names, part(node, text)),
         "return_statement" => seen.returns += 1,
         _ => {}
     }
@@ -373,7 +381,7 @@ fn keys_of(node: Node<'_>, text: &str) -> Vec<String> {
         }
         "call" => {
             let function = node.child_by_field_name("function");
-            if !function.is_some_and(|it| part(it, text) == "dict") {
+            if function.is_none_or(|it| part(it, text) != "dict") {
                 return Vec::new();
             }
             let arguments = node.child_by_field_name("arguments");
@@ -422,7 +430,7 @@ fn literal(node: Node<'_>, text: &str) -> Option<String> {
                         return None;
                     }
                     "interpolation" => return None,
-                    "string_content" => value.push_str(part(child, text)),
+                    "string_content" => content(child, text, &mut value)?,
                     _ => {}
                 }
             }
@@ -430,6 +438,47 @@ fn literal(node: Node<'_>, text: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What a part of a text stands for, its escapes read. `None` for a character by its name, which would need the names.
+fn content(node: Node<'_>, text: &str, value: &mut String) -> Option<()> {
+    let mut at = node.start_byte();
+    for child in children(node) {
+        value.push_str(text.get(at..child.start_byte())?);
+        match child.kind() {
+            "escape_sequence" => value.extend(escape(part(child, text))?),
+            "escape_interpolation" => value.extend(part(child, text).chars().next()),
+            _ => value.push_str(part(child, text)),
+        }
+        at = child.end_byte();
+    }
+    value.push_str(text.get(at..node.end_byte())?);
+    Some(())
+}
+
+/// The character of an escape; the inner `None` for the end of a line, which stands for nothing.
+fn escape(written: &str) -> Option<Option<char>> {
+    let rest = written.strip_prefix('\\')?;
+    let code = |digits: &str, radix| {
+        u32::from_str_radix(digits, radix)
+            .ok()
+            .and_then(char::from_u32)
+    };
+    let first = rest.chars().next()?;
+    Some(Some(match first {
+        '\r' | '\n' => return Some(None),
+        '\\' | '\'' | '"' => first,
+        'a' => '\x07',
+        'b' => '\x08',
+        'f' => '\x0C',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\x0B',
+        'x' | 'u' | 'U' => code(rest.get(1..)?, 16)?,
+        '0'..='9' => code(rest, 8)?,
+        _ => return None,
+    }))
 }
 
 fn children(node: Node<'_>) -> Vec<Node<'_>> {
@@ -496,6 +545,12 @@ mod tests {
             "    if y:\n        for z in y:\n            x['a'] = z\n",
             "    with y as z:\n        try:\n            x['a'] = z\n        finally:\n            pass\n",
             "    def g():\n        x['a'] = 1\n    g()\n",
+            "    x['\\x61'] = 1\n",
+            "    x['\\141'] = 1\n",
+            "    x['\\u0061'] = 1\n",
+            "    for x['a'] in y:\n        pass\n",
+            "    with y as x['a']:\n        pass\n",
+            "    z = [1 for x['a'] in y]\n",
             "    x.setdefault('a', 1)\n",
             "    return 1 if y else 2\n    \n"
                 .replace("return 1 if y else 2", "x['a'] = 1; return x")
@@ -525,6 +580,8 @@ mod tests {
             "    if True:\n        pass\n    else:\n        x['a'] = 1\n",
             "    while False:\n        x['a'] = 1\n",
             "    del x['a']\n",
+            "    x['a']: int\n",
+            "    if y:\n        pass\n    elif False:\n        x['a'] = 1\n",
         ] {
             assert_eq!(keys(body), Vec::<String>::new(), "{body}");
         }
@@ -621,6 +678,62 @@ mod tests {
         );
         assert!(error("def f():\n    return 1\n\ndef g(\n").is_some());
         assert_eq!(see("", None, &|| false).expect("in time").error, None);
+    }
+
+    #[test]
+    fn what_python_refuses_besides_is_a_mistake() {
+        for (text, told) in [
+            ("def f():\n", "line 1, column 1: expected an indented block"),
+            (
+                "x = 1\ndef f():\n    # later\n\ny = 1\n",
+                "line 2, column 1: expected an indented block",
+            ),
+            (
+                "class A:\n    def f(self):\n    def g(self):\n        pass\n",
+                "line 2, column 5: expected an indented block",
+            ),
+            ("a\n  b\n", "line 2, column 3: inconsistent indentation"),
+            (
+                "if a:\n        b\n    c\n",
+                "line 3, column 5: inconsistent indentation",
+            ),
+            (
+                "if a:\n\tb\n        c\n",
+                "line 3, column 9: inconsistent indentation",
+            ),
+            (
+                "if a:\n    if b:\n        c\n  else:\n    d\n",
+                "line 4, column 3: inconsistent indentation",
+            ),
+            (
+                "def f():\n    print 'a'\n",
+                "line 2, column 5: `print` without parentheses",
+            ),
+            (
+                "try:\n    a\nelse:\n    b\n",
+                "line 1, column 1: expected `except` or `finally`",
+            ),
+            (
+                "if a:\n        if b:\n\t\tc\n",
+                "line 3, column 3: inconsistent indentation",
+            ),
+            ("exec 'a'\n", "line 1, column 1: `exec` without parentheses"),
+        ] {
+            assert_eq!(seen(text, "f").error.as_deref(), Some(told), "{text}");
+        }
+        for text in [
+            "def f(): pass; x\n",
+            "if a: b\nelse: c\n",
+            "def f():\n    'doc'\n",
+            "if a:\n\tb\n\n\t# c\n\td\n",
+            "x = [\n  1,\n    2]\ny = \\\n   3\n",
+            "if a: \\\n  b\n",
+            "@a\n\ndef f():\n  # one\n    # two\n  return\n",
+            "try:\n  a\nexcept b: c\nfinally:\n  d\n",
+            "print('a')\nprint >> f, 'a'\nexec('a')\n",
+        ] {
+            assert_eq!(seen(text, "f").error, None, "{text}");
+        }
     }
 
     #[test]

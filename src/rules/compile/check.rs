@@ -30,9 +30,6 @@ use crate::{
 
 /// How long a look may take unless the rule says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Kinds of probes that later versions know.
-const LATER: [&str; 1] = ["sql"];
-
 /// Compiles a check into the unit of its file.
 pub fn compile(
     compiler: &Compiler<'_>,
@@ -266,17 +263,15 @@ fn probe(
     };
     let name = key.key();
     let Some(kind) = probe::kind(name) else {
-        mistakes.push(if LATER.contains(&name) {
-            reading::not_yet(key, &format!("the probe `{name}`"))
-        } else {
-            let known = probe::KINDS.iter().map(|kind| kind.name);
+        let known = probe::KINDS.iter().map(|kind| kind.name);
+        mistakes.push(
             Mistake::new(
                 "unknown-kind",
                 format!("there is no probe `{name}`"),
                 key.place.clone(),
             )
-            .help(naming::suggest(name, known))
-        });
+            .help(naming::suggest(name, known)),
+        );
         return None;
     };
     if matches!(body.tree, Tree::Null) {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Kinds of steps that later versions know.
-const LATER: [&str; 2] = ["restart_unit", "notify"];
+const LATER: [&str; 1] = ["notify"];
 
 /// What can be told of steps before they are planned.
 #[derive(Default)]

@@ -69,6 +69,13 @@ pub const ALL: &[Explanation] = &[
         good: "remediation: [ { run_checks: [steady] } ]",
     },
     Explanation {
+        code: "forbidden-unit",
+        text: "The engine restarts only units of systemd that `homeostat.yaml` at the root allows under `units`, by their whole \
+               name; a rule cannot widen that.",
+        bad: "remediation: [ { restart_unit: trading-bot.service } ]",
+        good: "remediation: [ { run_checks: [steady] } ]",
+    },
+    Explanation {
         code: "not-allowed",
         text: "Probes read below the root and what `homeostat.yaml` allows under `read`, and start only what it allows under \
                `run`.",

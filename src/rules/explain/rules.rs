@@ -38,7 +38,7 @@ pub const ALL: &[Explanation] = &[
         code: "not-yet",
         text: "This is part of the rule language, but this version of homeostat cannot honour it. It is refused rather than \
                read and ignored.",
-        bad: "remediation: [ { restart_unit: { unit: trading-bot } } ]",
+        bad: "remediation: [ { notify: { to: ops } } ]",
         good: "remediation: [ { run_checks: [steady] } ]",
     },
     Explanation {

@@ -239,7 +239,9 @@ pub(super) fn outline(
     };
     for name in named.investigations.iter().chain(investigate) {
         if let Some(found) = book.outline.investigations.get(name) {
-            outline.investigations.insert(name.clone(), found.clone());
+            let mut own = found.clone();
+            Arc::make_mut(&mut own).trigger.splay = false;
+            outline.investigations.insert(name.clone(), own);
         }
     }
     let members = outline

@@ -4,6 +4,7 @@
 //! What is changed are copies of a store that an engine made: one that was closed, and one as a crash leaves it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{Arc, LazyLock},
