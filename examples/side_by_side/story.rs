@@ -195,8 +195,8 @@ impl Stage {
         }
         self.screen.note("");
         self.until("orders to stop and checks to notice", |seen| {
-            let known = |check: &&str| seen.bad.contains_key(*check);
-            seen.idle >= SHOWN && incident.checks.iter().all(|check| known(&check))
+            let known = |check: &str| seen.bad.contains_key(check);
+            seen.idle >= SHOWN && incident.checks.iter().all(|check| known(check))
         })?;
 
         self.step("Repairs are allowed again.")?;
@@ -215,8 +215,8 @@ impl Stage {
             engine.say(&["approve", &number.to_string()])?;
         }
         self.until("orders, and repairs that are proven by them", |seen| {
-            let done = |check: &&str| seen.verified.contains(*check);
-            seen.trading >= SHOWN && incident.checks.iter().all(|check| done(&check))
+            let done = |check: &str| seen.verified.contains(check);
+            seen.trading >= SHOWN && incident.checks.iter().all(|check| done(check))
         })?;
 
         self.step("It trades again. The ledger:")?;
@@ -324,6 +324,7 @@ impl Stage {
         match news["news"].as_str().unwrap_or_default() {
             "ready" => {
                 self.seen.ready = true;
+                self.seen.trading = 0; // from now on both are seen
                 let checks = &news["checks"];
                 self.screen.engine(&format!("{checks} checks"), Tone::Plain);
             }
