@@ -196,7 +196,7 @@ impl Stage {
         self.screen.note("");
         self.until("orders to stop and checks to notice", |seen| {
             let known = |check: &str| seen.bad.contains_key(check);
-            seen.idle >= SHOWN && incident.checks.iter().all(|check| known(check))
+            seen.idle >= SHOWN && incident.checks.iter().copied().all(known)
         })?;
 
         self.step("Repairs are allowed again.")?;
@@ -216,7 +216,7 @@ impl Stage {
         }
         self.until("orders, and repairs that are proven by them", |seen| {
             let done = |check: &str| seen.verified.contains(check);
-            seen.trading >= SHOWN && incident.checks.iter().all(|check| done(check))
+            seen.trading >= SHOWN && incident.checks.iter().copied().all(done)
         })?;
 
         self.step("It trades again. The ledger:")?;
