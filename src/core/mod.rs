@@ -192,6 +192,8 @@ pub struct Core {
     rounds: BTreeMap<u64, round::Open>,
     /// What looks and events set off, by check, file and event name.
     wires: Wires,
+    /// Which checks name it in their `needs`.
+    needed_by: HashMap<Name, Vec<Name>>,
     /// The number under which the next slot of an investigation is planned; older alarms are void.
     inquiries: BTreeMap<Name, u64>,
     /// When an event last began each investigation.
@@ -302,6 +304,7 @@ impl Core {
             flights: HashMap::new(),
             rounds: BTreeMap::new(),
             wires: Wires::default(),
+            needed_by: HashMap::new(),
             inquiries: BTreeMap::new(),
             inquired: BTreeMap::new(),
             pause: saved.pause,
@@ -538,9 +541,17 @@ impl Core {
     }
 
     /// Those that need this check, near or far.
-    pub fn resting_on<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Name> {
-        let all = self.outline.checks.keys();
-        all.filter(move |other| self.all_needed(other).iter().any(|it| ***it == *name))
+    pub fn resting_on(&self, name: &str) -> BTreeSet<&Name> {
+        let mut all = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(next) = open.pop() {
+            for other in self.needed_by.get(next).into_iter().flatten() {
+                if **other != *name && all.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+        all
     }
 
     fn all_needed(&self, name: &str) -> Vec<&Name> {

@@ -30,6 +30,13 @@ impl Core {
     ) {
         let old = std::mem::replace(&mut self.outline, outline.clone());
         self.wires = wires(&outline);
+        self.needed_by.clear();
+        for (name, check) in &outline.checks {
+            for needed in &check.needs {
+                let by = self.needed_by.entry(needed.clone()).or_default();
+                by.push(name.clone());
+            }
+        }
         let gone: Vec<Name> = self
             .checks
             .keys()

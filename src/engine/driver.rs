@@ -385,6 +385,7 @@ impl Driver {
                     warnings,
                 });
                 answer_reload(told, true, generation, changes, None);
+                self.unmask_all();
             }
             Message::Same(told) => {
                 if !self.complaints.is_empty() {

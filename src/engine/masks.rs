@@ -17,7 +17,7 @@ impl Driver {
     pub(super) fn tell_change(&mut self, report: &Report) {
         let name = &report.check;
         let Some(from) = report.was else {
-            self.unmask(); // the first look at a check may change what is behind it, though its status stood
+            self.unmask(name); // the first look at a check may change what is behind it, though its status stood
             return;
         };
         let behind = self.core.behind(name).cloned();
@@ -29,7 +29,7 @@ impl Driver {
             None => self.masks.0.remove(name).unwrap_or(from),
         };
         let holds = match report.status {
-            Status::Critical => self.core.resting_on(name).count(),
+            Status::Critical => self.core.resting_on(name).len(),
             _ => 0,
         };
         self.tell(News::Changed {
@@ -40,15 +40,31 @@ impl Driver {
             behind,
             holds,
         });
-        self.unmask();
+        self.unmask(name);
     }
 
-    fn unmask(&mut self) {
+    /// Tells what rested on this check and waits behind nothing any more.
+    fn unmask(&mut self, cause: &Name) {
         if self.masks.0.is_empty() {
             return;
         }
-        let masked = std::mem::take(&mut self.masks.0);
-        for (name, told) in masked {
+        let resting = self.core.resting_on(cause);
+        let masked = |name: &&&Name| self.masks.0.contains_key(**name);
+        let masked: Vec<Name> = resting.iter().filter(masked).copied().cloned().collect();
+        self.uncover(masked);
+    }
+
+    /// The same after a reload, which may have taken away the cause, or what rested on it.
+    pub(super) fn unmask_all(&mut self) {
+        let masked = self.masks.0.keys().cloned().collect();
+        self.uncover(masked);
+    }
+
+    fn uncover(&mut self, masked: Vec<Name>) {
+        for name in masked {
+            let Some(told) = self.masks.0.remove(&name) else {
+                continue;
+            };
             let Some(standing) = self.core.standing(&name) else {
                 continue; // it was removed
             };

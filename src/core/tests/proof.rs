@@ -213,7 +213,12 @@ fn a_check_waits_behind_what_is_broken_or_unseen() {
     assert_eq!(sim.core.behind("b").map(|it| &**it), Some("a"), "unseen");
     sim.run_for(seconds(30));
     assert_eq!(sim.core.behind("b").map(|it| &**it), Some("a"), "broken");
-    let resting: Vec<&str> = sim.core.resting_on("a").map(|it| &**it).collect();
+    let resting: Vec<&str> = sim
+        .core
+        .resting_on("a")
+        .into_iter()
+        .map(|it| &**it)
+        .collect();
     assert_eq!(resting, ["b"]);
     sim.world = Box::new(always(Status::Ok));
     sim.run_for(seconds(30));
