@@ -360,3 +360,13 @@ fn mending_one_breakage_of_a_source_leaves_the_other() {
     desk.mends("floor_code");
     assert!(desk.text("data/bot/main.py").contains("return max(scoring"));
 }
+
+/// What a repair proposes to restore is what ships: the two must not part.
+#[test]
+fn the_sources_to_restore_are_those_that_ship() {
+    for file in ["main.py", "uw_enrichment_v2.py"] {
+        let shipped = std::fs::read_to_string(format!("data/bot/{file}")).expect("it ships");
+        let restored = std::fs::read_to_string(format!("rules/defaults/bot/{file}"));
+        assert_eq!(restored.expect("it can be restored"), shipped, "{file}");
+    }
+}

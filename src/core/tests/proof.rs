@@ -60,6 +60,15 @@ fn what_relapses_while_its_witness_is_waited_for_has_not_held_and_is_repaired_ag
         answer(name == "a" && !mended)
     };
     let mut sim = Sim::new(book(), Saved::default(), CLOSED, world);
+    sim.run_for(seconds(60));
+    // An engine that is started meanwhile knows it as well: it did not do the first act itself.
+    let begun_again = move |now: Moment, name: &str, acts: &[Act]| {
+        let again = Moment(CLOSED.0 + 5 * 60_000);
+        answer(name == "a" && now >= again && acts.is_empty())
+    };
+    let mut other = Sim::new(book(), sim.saved(), sim.now, begun_again);
+    other.run_to(Moment(OPENS.0 - 1));
+    assert_eq!((other.acts.len(), &other.ends[..]), (1, &[End::Failed][..]));
     sim.run_to(Moment(OPENS.0 - 1));
     assert_eq!(sim.acts.len(), 2);
     assert_eq!(sim.ends, [End::Failed]);
