@@ -450,14 +450,7 @@ impl Core {
         };
         let id = attempt.id;
         let verifying = matches!(attempt.phase, Phase::Verifying { .. });
-        let seen_well = match self.proofs.get(&id) {
-            Some(proof) => proof.own,
-            // Since a restart nothing was looked at to prove it: what the last engine saw counts.
-            None => attempt
-                .after
-                .as_ref()
-                .is_some_and(|it| it.status == Status::Ok),
-        };
+        let seen_well = self.proofs.get(&id).is_some_and(|proof| proof.own);
         let bad = attempt.remediation.when.contains(&check.standing.status);
         if verifying && seen_well && bad && !wish.verify.contains(&id) {
             self.give_up(id, End::Failed, None, out);
