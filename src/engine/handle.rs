@@ -20,7 +20,7 @@ use crate::{
         status::Status,
         step::Receipt,
     },
-    rules::complaint::Complaint,
+    rules::{book::Book, complaint::Complaint},
 };
 
 /// A running engine, from outside. Cheap to clone.
@@ -47,6 +47,17 @@ pub(super) enum Request {
     DryRun {
         names: Vec<Name>,
         reply: oneshot::Sender<Answer>,
+    },
+    /// A dry round by another book.
+    Rehearse {
+        book: Arc<Book>,
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Something a person did to the rules.
+    Note {
+        text: String,
+        reply: oneshot::Sender<()>,
     },
     Investigate {
         name: Name,
@@ -277,6 +288,17 @@ impl Handle {
     /// What `check` would do, by the standings of now, without doing it.
     pub async fn dry_run(&self, names: Vec<Name>) -> Result<Answer, Gone> {
         self.ask(|reply| Request::DryRun { names, reply }).await
+    }
+
+    /// What these checks would do by another book, by the standings of now, without doing it.
+    pub async fn rehearse(&self, book: Arc<Book>, names: Vec<Name>) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::Rehearse { book, names, reply })
+            .await
+    }
+
+    /// Records that a person saved a rule file.
+    pub async fn edited(&self, text: String) -> Result<(), Gone> {
+        self.ask(|reply| Request::Note { text, reply }).await
     }
 
     /// The record of an investigation; `null` if there is none of that name.

@@ -14,11 +14,13 @@
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
 //! | [`pulse`] | what may be read without asking the loop |
+//! | [`compared`] | a candidate rule set against the present one |
 //! | [`news`] | what happened, as programs read it |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
 mod board;
+pub mod compared;
 mod counts;
 mod driver;
 pub mod dry;

@@ -34,6 +34,7 @@ pub struct Api {
     pub reading: Reading,
     pub(super) hub: Arc<stream::Hub>,
     pub(super) codes: Arc<Codes>,
+    pub(super) desk: Arc<rules::Desk>,
 }
 
 pub(super) type Answered<T> = Result<Json<T>, Refusal>;
@@ -49,6 +50,7 @@ impl Api {
             reading,
             hub,
             codes: Arc::default(),
+            desk: Arc::default(),
         }
     }
 }
