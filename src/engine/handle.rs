@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     answer::{Answer, StepAnswer},
+    measures::Measures,
     overview::{Beat, Overview, Waiting, Wanted},
     pulse::Pulse,
     sight::{Sessions, Sight, Workbench},
@@ -71,6 +72,7 @@ pub(super) enum Request {
     Bench(oneshot::Sender<Workbench>),
     Sessions(oneshot::Sender<Vec<Sessions>>),
     Beat(oneshot::Sender<Beat>),
+    Measures(oneshot::Sender<Measures>),
     Waiting(oneshot::Sender<Waiting>),
     Explain {
         name: Name,
@@ -339,6 +341,11 @@ impl Handle {
     /// Whether the engine has ended, so that nobody answers any more.
     pub fn is_gone(&self) -> bool {
         self.requests.is_closed()
+    }
+
+    /// The numbers of the loop, for metrics.
+    pub async fn measures(&self) -> Result<Measures, Gone> {
+        self.ask(Request::Measures).await
     }
 
     /// How the loop goes, in a word.

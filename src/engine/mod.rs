@@ -13,6 +13,7 @@
 //! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
+//! | [`measures`] | the numbers of the loop, for metrics |
 //! | [`pulse`] | what may be read without asking the loop |
 //! | [`compared`] | a candidate rule set against the present one |
 //! | [`news`] | what happened, as programs read it |
@@ -31,6 +32,7 @@ pub mod live;
 pub mod look;
 mod looking;
 mod masks;
+pub mod measures;
 pub mod news;
 pub mod overview;
 mod pause;

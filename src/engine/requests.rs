@@ -103,6 +103,9 @@ impl Driver {
             Request::Waiting(reply) => {
                 let _ = reply.send(self.waits());
             }
+            Request::Measures(reply) => {
+                let _ = reply.send(self.measures());
+            }
             Request::Beat(reply) => {
                 let _ = reply.send(self.beat(now));
             }

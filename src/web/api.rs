@@ -10,7 +10,7 @@ use super::{
     acting, checks,
     door::{self, Codes, Door, Needs},
     endpoint::Endpoint,
-    health, investigations, openapi,
+    health, investigations, metrics, openapi,
     records::HistoryAnswer,
     refusal::Refusal,
     repairs, rules, standing, stream,
@@ -65,6 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         health::endpoints(),
         rules::endpoints(),
         stream::endpoints(),
+        metrics::endpoints(),
         acting::endpoints(),
         openapi::endpoints(),
     ]

@@ -9,6 +9,7 @@
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
 //! | `rules`, `writing` | the rule files; saving one, whole |
+//! | `metrics`, `exposition` | `/metrics`; how metrics are written |
 //! | [`stream`] | what happens, as server-sent events |
 //! | `openapi` | the description of all of it |
 //! | [`records`] | history and ledger, as scripts read them |
@@ -28,10 +29,12 @@ pub mod client;
 pub mod door;
 mod endpoint;
 mod excerpt;
+mod exposition;
 mod health;
 mod investigations;
 mod limits;
 pub mod loopback;
+mod metrics;
 mod openapi;
 mod plots;
 pub mod records;
