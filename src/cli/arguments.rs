@@ -148,8 +148,11 @@ pub enum Action {
     },
     /// What repairs came to: tried, verified, failed, held, recurred
     Ledger,
-    /// Start no repair from now on (the kill switch); looking goes on
+    /// Start no repair from now on (the kill switch), or none of these checks; looking goes on
     Pause {
+        /// Only of these checks
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
         /// Why, for those who find it paused
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -157,8 +160,12 @@ pub enum Action {
         #[arg(long = "for", value_name = "TIME", value_parser = Span::parse)]
         span: Option<Span>,
     },
-    /// Allow repairs again
-    Resume,
+    /// Allow repairs again; with names, of checks that were paused by name
+    Resume {
+        /// Checks that were paused by name
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Hold the repairs and pages of some checks for a while; alone, list what is silenced
     Silence {
         /// Names of checks

@@ -6,11 +6,12 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status past kill_switch silence approval confirm undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status past kill_switch check_pause silence approval confirm undo reload schema` | the commands |
 
 mod approval;
 pub mod arguments;
 mod check;
+mod check_pause;
 mod confirm;
 mod dry_run;
 mod engine;
@@ -113,10 +114,21 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
             limit,
         } => past::history(site, check.as_deref(), since, limit, screen).await,
         Action::Ledger => past::ledger(site, screen).await,
-        Action::Pause { reason, span } => {
-            kill_switch::pause(site, reason.as_deref(), span.map(|span| span.0), screen).await
+        Action::Pause {
+            names,
+            reason,
+            span,
+        } => {
+            let (reason, span) = (reason.as_deref(), span.map(|span| span.0));
+            match names.as_slice() {
+                [] => kill_switch::pause(site, reason, span, screen).await,
+                names => check_pause::pause(site, names, reason, span, screen).await,
+            }
         }
-        Action::Resume => kill_switch::resume(site, screen).await,
+        Action::Resume { names } => match names.as_slice() {
+            [] => kill_switch::resume(site, screen).await,
+            names => check_pause::resume(site, names, screen).await,
+        },
         Action::Silence {
             names,
             all,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     engine::handle::{Proposal, StandingAnswer, StatusAnswer},
+    guard,
     model::{moment::Moment, standing::Pause, status::Status},
     store::{self, LastGood},
     web::client::Client,
@@ -67,6 +68,11 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .and_then(|outside| outside.opens)
                 .map(Moment::seconds),
             behind: None,
+            paused: saved
+                .pauses
+                .get(name)
+                .filter(|pause| guard::pauses(pause, now))
+                .cloned(),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
         })
         .collect();

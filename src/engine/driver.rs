@@ -22,6 +22,7 @@ use super::{
     masks::Masks,
     pause,
     pool::{Answers, Item, Pool},
+    progress::{Progress, Said},
     records::Records,
     watch::Askers,
 };
@@ -109,6 +110,7 @@ pub(super) struct Parts {
     pub tails: Arc<Tails>,
     pub board: Arc<Standings>,
     pub ledger: super::counts::Counts,
+    pub progress: Arc<Progress>,
 }
 
 /// Who waits for a round.
@@ -202,6 +204,13 @@ impl Driver {
                 None => self.core.next_due(),
             };
             self.tend();
+            self.parts.progress.goes_round(Said {
+                now,
+                next_due: due,
+                missed: self.core.missed(),
+                stopping: self.stopping.is_some(),
+                store: self.parts.records.trouble(),
+            });
             let wait = due.map_or(LONGEST, |due| due.since(now));
             let longest = match self.looking.is_idle() {
                 true => LONGEST,
@@ -663,6 +672,7 @@ impl Driver {
         self.parts
             .board
             .set(&report.check, report.status, &report.verdict.message);
+        self.parts.progress.looked();
         self.looks.push(LookRecord {
             check: report.check.clone(),
             at: report.at,
@@ -797,6 +807,7 @@ impl Driver {
                     .and_then(|outside| outside.opens)
                     .map(Moment::seconds),
                 behind: self.core.behind(name).map(ToString::to_string),
+                paused: self.core.own_pause(name).cloned(),
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
@@ -879,6 +890,7 @@ impl Driver {
             tails: Arc::default(),
             board: Arc::new(self.parts.board.copy()),
             ledger: self.parts.ledger.clone(),
+            progress: Arc::default(),
         };
         super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
     }

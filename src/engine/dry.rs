@@ -168,6 +168,7 @@ fn prepare(
         tails: Arc::default(),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger: Counts::default(),
+        progress: Arc::default(),
         book: book.clone(),
     };
     let outline = Arc::new(book.outline.at_rest());

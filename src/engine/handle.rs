@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::answer::{Answer, StepAnswer};
+use super::{
+    answer::{Answer, StepAnswer},
+    progress::{Progress, Pulse},
+};
 use crate::{
     model::{
         Name,
@@ -23,6 +26,7 @@ use crate::{
 pub struct Handle {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) news: broadcast::Sender<Arc<News>>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What the engine is asked; it answers through the channel.
@@ -54,6 +58,10 @@ pub(super) enum Request {
     },
     Pause(Pause, oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
+    /// Holds the repairs of these checks.
+    PauseChecks(Vec<Name>, Pause, oneshot::Sender<()>),
+    /// Answers with those of them that were paused by themselves.
+    ResumeChecks(Vec<Name>, oneshot::Sender<Vec<Name>>),
     /// Answers with the silence as it is kept.
     Silence(Silence, oneshot::Sender<Silence>),
     /// Answers whether there was one of that number.
@@ -141,6 +149,9 @@ pub struct StandingAnswer {
     /// The check it waits behind: one that it needs and that is CRITICAL, or that nobody has looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
+    /// Its own pause: its repairs wait, whatever the kill switch says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }
@@ -230,6 +241,11 @@ pub enum News {
         complaints: Vec<Complaint>,
     },
     Paused(Option<Pause>),
+    /// The repairs of these checks wait, or (`None`) no longer.
+    ChecksPaused {
+        checks: Vec<Name>,
+        pause: Option<Pause>,
+    },
     Silenced(Silence),
     Unsilenced(u64),
     Investigated {
@@ -287,6 +303,17 @@ impl Handle {
 
     pub async fn resume(&self) -> Result<(), Gone> {
         self.ask(Request::Resume).await
+    }
+
+    /// Holds the repairs of these checks; looking and telling go on.
+    pub async fn pause_checks(&self, checks: Vec<Name>, pause: Pause) -> Result<(), Gone> {
+        self.ask(|reply| Request::PauseChecks(checks, pause, reply))
+            .await
+    }
+
+    /// Lets these checks be repaired again. Answers with those that were paused by themselves.
+    pub async fn resume_checks(&self, checks: Vec<Name>) -> Result<Vec<Name>, Gone> {
+        self.ask(|reply| Request::ResumeChecks(checks, reply)).await
     }
 
     /// Its number and time are given by the engine.
@@ -382,6 +409,11 @@ impl Handle {
     /// Finishes what was started, then ends.
     pub async fn stop(&self) -> Result<(), Gone> {
         self.ask(Request::Stop).await
+    }
+
+    /// How it gets on, without asking the loop.
+    pub fn pulse(&self) -> Pulse {
+        self.progress.pulse()
     }
 
     /// What happens from now on.

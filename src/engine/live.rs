@@ -17,9 +17,11 @@ use tokio::{
 use super::{
     board::Standings,
     counts::{Counts, Sum},
+    deadman::Switch,
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
     pause,
+    progress::Progress,
     records::{Kept, Records, Scribe},
     watch::{self, Askers, Ears, Watch},
 };
@@ -161,6 +163,14 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         other => StartError::Refused(whole(&other)),
     })?;
     let keep = ground.settings.keep.clone();
+    let switch = match options.watch {
+        true => Switch::of(&ground.settings, &options.root, |name| {
+            let given = options.env.get(name).cloned();
+            given.or_else(|| std::env::var(name).ok())
+        })
+        .map_err(StartError::Refused)?,
+        false => None,
+    };
     let mut loader = Loader::new(&options, ground, own.clone())?;
     let seen = watch::signatures(&options.rules);
     let loaded = loader.first()?;
@@ -197,7 +207,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, heard) = broadcast::channel(1024);
-    let handle = Handle { requests, news };
+    let progress = Arc::new(Progress::default());
+    let handle = Handle {
+        requests,
+        news,
+        progress: progress.clone(),
+    };
     let outline = if options.watch {
         book.outline.clone()
     } else {
@@ -216,6 +231,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         tails: Arc::new(Tails::default()),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
+        progress: progress.clone(),
     };
     let mut first = Vec::new();
     let core = Core::start(outline, saved, now, &mut first);
@@ -242,6 +258,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         None
     };
     let driven = tokio::spawn(driver.run(first, complaints));
+    let deadman = switch.map(|it| tokio::spawn(it.hold(progress, options.clock.clone())));
     let switch = watch
         .is_none()
         .then(|| tokio::spawn(pause::follow(own, sender.clone())));
@@ -253,6 +270,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         }
         forward.abort();
         tidied.abort();
+        if let Some(deadman) = deadman {
+            deadman.abort();
+        }
         if let Some(switch) = switch {
             switch.abort();
         }

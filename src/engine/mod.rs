@@ -12,11 +12,13 @@
 //! | [`dry`] | the dry driver |
 //! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
+//! | [`progress`], `deadman` | whether it gets on; a heartbeat out while it does |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
 mod board;
 mod counts;
+mod deadman;
 mod driver;
 pub mod dry;
 mod failpoint;
@@ -28,6 +30,7 @@ mod looking;
 mod masks;
 mod pause;
 mod pool;
+pub mod progress;
 mod records;
 mod repair;
 mod requests;

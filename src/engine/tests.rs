@@ -98,6 +98,7 @@ impl Loop {
             tails: Arc::new(Tails::default()),
             board: Arc::new(Standings::default()),
             ledger: Counts::default(),
+            progress: Arc::default(),
         };
         let mut driver = Driver::new(parts, core, news, channel);
         driver.farewell = FAREWELL;

@@ -18,7 +18,7 @@ use super::{
     refusal::{Refusal, Said, Wanted},
 };
 use crate::{
-    clock::{self, Clock},
+    clock::Clock,
     engine::{
         Handle,
         answer::{Answer, StepAnswer},
@@ -41,8 +41,6 @@ const BODY: usize = 1 << 20;
 const TEXT: usize = 500;
 /// The longest wait for verification, in seconds.
 const WAIT: f64 = 3600.0;
-/// How long a healthy engine may take to say how it is.
-const PULSE: Duration = Duration::from_secs(2);
 
 /// What the API works with.
 #[derive(Clone)]
@@ -160,19 +158,14 @@ pub(super) fn wait(seconds: Option<f64>) -> Result<Duration, Refusal> {
         .ok_or_else(|| Refusal::bad(format!("wait_s goes from 0 to {WAIT}")))
 }
 
+/// Whether the engine works off its agenda, not only whether its socket answers.
 async fn healthz(State(api): State<Api>) -> Response {
-    let answer = tokio::select! {
-        status = api.handle.status() => status.ok(),
-        () = clock::sleep(PULSE) => None,
+    let pulse = api.handle.pulse();
+    let code = match pulse.alive {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    match answer {
-        Some(_) => Json(json!({"alive": true})).into_response(),
-        None => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the engine does not answer",
-        )
-        .into_response(),
-    }
+    (code, Json(pulse)).into_response()
 }
 
 async fn status(State(api): State<Api>) -> Answered<StatusAnswer> {
@@ -222,6 +215,8 @@ struct Stop {
     /// Ends by itself after so many seconds.
     for_s: Option<f64>,
     by: Option<String>,
+    /// Only of these; the kill switch stays as it is.
+    checks: Vec<String>,
 }
 
 async fn pause(State(api): State<Api>, Said(stop): Said<Stop>) -> Answered<Value> {
@@ -241,13 +236,34 @@ async fn pause(State(api): State<Api>, Said(stop): Said<Stop>) -> Answered<Value
         reason: limited("reason", stop.reason)?,
         until: span.map(|span| now.plus(span)),
     };
-    api.handle.pause(pause.clone()).await?;
+    let checks = api.known(stop.checks).await?;
+    match checks.is_empty() {
+        true => api.handle.pause(pause.clone()).await?,
+        false => {
+            let paused = api.handle.pause_checks(checks.clone(), pause.clone());
+            paused.await?;
+        }
+    }
     Ok(Json(json!({
-        "paused": true, "by": pause.by, "reason": pause.reason, "until": pause.until.map(Moment::seconds),
+        "paused": true, "checks": checks, "by": pause.by, "reason": pause.reason, "until": pause.until.map(Moment::seconds),
     })))
 }
 
-async fn resume(State(api): State<Api>) -> Answered<Value> {
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Go {
+    /// Only of these, which were paused by name. Without any the kill switch is turned off, and nothing else.
+    checks: Vec<String>,
+}
+
+async fn resume(State(api): State<Api>, Said(go): Said<Go>) -> Answered<Value> {
+    let checks = api.known(go.checks).await?;
+    if !checks.is_empty() {
+        let resumed = api.handle.resume_checks(checks).await?;
+        return Ok(Json(
+            json!({"paused": false, "checks": resumed, "was_paused": !resumed.is_empty()}),
+        ));
+    }
     let status = api.handle.status().await?;
     let was = status.paused.is_some() || status.storm.is_some();
     let file = api.root.join(OWN).join(PAUSE_FILE);
@@ -260,7 +276,11 @@ async fn resume(State(api): State<Api>) -> Answered<Value> {
         }
     };
     api.handle.resume().await?;
-    Ok(Json(json!({"paused": false, "was_paused": was || removed})))
+    let still = status.checks.iter().filter(|it| it.paused.is_some());
+    let still: Vec<&str> = still.map(|it| it.name.as_str()).collect();
+    Ok(Json(json!({
+        "paused": false, "was_paused": was || removed, "still_paused": still,
+    })))
 }
 
 #[derive(Deserialize)]

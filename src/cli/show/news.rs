@@ -122,6 +122,25 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             let head = whole(Tone::Bad, "refused", &said);
             format!("{head}{}", indented(&complaints(all, style), 2))
         }
+        News::ChecksPaused { checks, pause } => {
+            let whose = text::clean(&checks.join(", "));
+            match pause {
+                Some(pause) => {
+                    let until = pause
+                        .until
+                        .map(|until| format!(" until {}", style.zone.relative(until, now)))
+                        .unwrap_or_default();
+                    let why = because(&pause.by, &pause.reason);
+                    let said = format!("{whose}: no repair starts{until}{why}");
+                    whole(Tone::Warning, "paused", &said)
+                }
+                None => whole(
+                    Tone::Good,
+                    "resumed",
+                    &format!("{whose}: repairs are allowed again"),
+                ),
+            }
+        }
         News::Paused(Some(pause)) => {
             let until = pause
                 .until
@@ -278,6 +297,14 @@ pub fn json(news: &News, now: Moment) -> Value {
         } => {
             json!({"news": "refused", "generation": generation, "complaints": machine(complaints)})
         }
+        News::ChecksPaused { checks, pause } => json!({
+            "news": "paused",
+            "checks": checks,
+            "paused": pause.is_some(),
+            "by": pause.as_ref().map(|it| &it.by),
+            "reason": pause.as_ref().map(|it| &it.reason),
+            "until": pause.as_ref().and_then(|it| it.until).map(Moment::seconds),
+        }),
         News::Paused(pause) => json!({
             "news": "paused",
             "paused": pause.is_some(),

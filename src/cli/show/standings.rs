@@ -147,6 +147,14 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let opens = style.zone.relative(opens, now);
         said.push_str(&style.dim(&format!("  opens {opens}")));
     }
+    if let Some(pause) = &check.paused {
+        let until = pause
+            .until
+            .map(|until| format!(" until {}", style.zone.relative(until, now)))
+            .unwrap_or_default();
+        let told = format!("  paused{until}{}", because(&pause.by, &pause.reason));
+        said.push_str(&style.paint(Tone::Warning, &told));
+    }
     if let Some((attempt, phase)) = &check.attempt {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
         said.push_str(&style.paint(Tone::Place, &open));
@@ -215,6 +223,7 @@ pub(crate) mod samples {
             held_why: None,
             opens: None,
             behind: None,
+            paused: None,
             attempt: None,
         };
         let mut lock = check(
