@@ -126,6 +126,11 @@ pub enum Action {
         /// Name of the check
         name: String,
     },
+    /// Print the script by which a shell completes commands and options
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Print the JSON Schema of rule files, for editors
     Schema {
         /// That of homeostat.yaml instead
@@ -133,7 +138,17 @@ pub enum Action {
         settings: bool,
     },
     /// How everything stands
-    Status,
+    Status {
+        /// Only these checks
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// Only what is not OK
+        #[arg(long)]
+        bad: bool,
+        /// Go on showing it until Ctrl-C, anew every TIME [default: 2s]
+        #[arg(long, value_name = "TIME", value_parser = Span::parse, num_args = 0..=1, default_missing_value = "2s", require_equals = true)]
+        watch: Option<Span>,
+    },
     /// What happened: changes of status, repairs, what was held
     History {
         /// Only of this check
