@@ -921,9 +921,9 @@ fn a_heartbeat_goes_out_while_the_engine_works() {
     .unwrap();
     let engine = Running::start(&root, "run --listen 127.0.0.1:0");
     let file = root.at("state/alive.json");
-    let bound = std::time::Instant::now() + BOUND;
+    let watch = homeostat::clock::Stopwatch::new();
     while !file.exists() {
-        assert!(std::time::Instant::now() < bound, "no heartbeat");
+        assert!(watch.elapsed() < BOUND, "no heartbeat");
         std::thread::yield_now();
     }
     let health = engine.http("GET /healthz HTTP/1.1\r\nHost: localhost");
