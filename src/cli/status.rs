@@ -80,7 +80,7 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .and_then(|outside| outside.opens)
                 .map(Moment::seconds),
             behind: None,
-            paused: saved
+            pause: saved
                 .pauses
                 .get(name)
                 .filter(|pause| guard::pauses(pause, now))

@@ -99,9 +99,9 @@ impl Switch {
     pub(super) async fn hold(self, progress: Arc<Progress>, clock: Arc<dyn Clock>) {
         let mut held_back = false;
         loop {
-            let pulse = progress.pulse();
+            let health = progress.health();
             let now = clock.now();
-            let wait = match pulse.why.filter(|_| !pulse.alive) {
+            let wait = match health.why.filter(|_| !health.alive) {
                 Some(why) => {
                     if !std::mem::replace(&mut held_back, true) {
                         tracing::error!(why, "no heartbeat is sent");

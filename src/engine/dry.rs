@@ -169,6 +169,9 @@ fn prepare(
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger: Counts::default(),
         progress: Arc::default(),
+        set: Arc::new(options.set.clone()),
+        pulse: Arc::default(),
+        repairs: Vec::new(),
         book: book.clone(),
     };
     let outline = Arc::new(book.outline.at_rest());

@@ -8,7 +8,10 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     answer::{Answer, StepAnswer},
-    progress::{Progress, Pulse},
+    overview::{Beat, Overview, Waiting, Wanted},
+    progress::{Health, Progress},
+    pulse::Pulse,
+    sight::{Sessions, Sight, Workbench},
 };
 use crate::{
     model::{
@@ -27,6 +30,7 @@ pub struct Handle {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) news: broadcast::Sender<Arc<News>>,
     pub(super) progress: Arc<Progress>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// What the engine is asked; it answers through the channel.
@@ -52,6 +56,13 @@ pub(super) enum Request {
         reply: oneshot::Sender<Value>,
     },
     Status(oneshot::Sender<StatusAnswer>),
+    Overview(Wanted, oneshot::Sender<Overview>),
+    /// Answers `None` if there is no such check.
+    Sight(Name, oneshot::Sender<Option<Box<Sight>>>),
+    Bench(oneshot::Sender<Workbench>),
+    Sessions(oneshot::Sender<Vec<Sessions>>),
+    Beat(oneshot::Sender<Beat>),
+    Waiting(oneshot::Sender<Waiting>),
     Explain {
         name: Name,
         reply: oneshot::Sender<Option<Value>>,
@@ -103,7 +114,7 @@ pub(super) enum Request {
 pub struct Gone;
 
 /// How everything stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StatusAnswer {
     pub generation: String,
     /// Epoch seconds.
@@ -128,7 +139,7 @@ pub struct StatusAnswer {
     pub store: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StandingAnswer {
     pub name: String,
     pub status: Status,
@@ -151,13 +162,13 @@ pub struct StandingAnswer {
     pub behind: Option<String>,
     /// Its own pause: its repairs wait, whatever the kill switch says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Pause>,
+    pub pause: Option<Pause>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }
 
 /// A repair that a person must approve.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Proposal {
     pub attempt: AttemptId,
     pub check: String,
@@ -193,7 +204,7 @@ impl Proposal {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReloadAnswer {
     /// Whether what is on disk is what runs now.
     pub live: bool,
@@ -290,6 +301,46 @@ impl Handle {
 
     pub async fn status(&self) -> Result<StatusAnswer, Gone> {
         self.ask(Request::Status).await
+    }
+
+    /// How everything stands, in a page of rows.
+    pub async fn overview(&self, wanted: Wanted) -> Result<Overview, Gone> {
+        self.ask(|reply| Request::Overview(wanted, reply)).await
+    }
+
+    /// Everything of one check; `None` if there is none of that name.
+    pub async fn sight(&self, name: Name) -> Result<Option<Box<Sight>>, Gone> {
+        self.ask(|reply| Request::Sight(name, reply)).await
+    }
+
+    /// The rules that run, with what judging by them needs.
+    pub async fn bench(&self) -> Result<Workbench, Gone> {
+        self.ask(Request::Bench).await
+    }
+
+    /// The investigations and what they found lately.
+    pub async fn sessions(&self) -> Result<Vec<Sessions>, Gone> {
+        self.ask(Request::Sessions).await
+    }
+
+    /// Silences in force, and what waits for a person.
+    pub async fn waiting(&self) -> Result<Waiting, Gone> {
+        self.ask(Request::Waiting).await
+    }
+
+    /// Whether the engine has ended, so that nobody answers any more.
+    pub fn is_gone(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// How the loop goes, in a word.
+    pub async fn beat(&self) -> Result<Beat, Gone> {
+        self.ask(Request::Beat).await
+    }
+
+    /// What may be read of the engine without asking it.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The last verdict of a check with its reasons.
@@ -412,8 +463,8 @@ impl Handle {
     }
 
     /// How it gets on, without asking the loop.
-    pub fn pulse(&self) -> Pulse {
-        self.progress.pulse()
+    pub fn health(&self) -> Health {
+        self.progress.health()
     }
 
     /// What happens from now on.

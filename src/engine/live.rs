@@ -22,7 +22,9 @@ use super::{
     handle::{Handle, News, Request},
     pause,
     progress::Progress,
+    pulse::Pulse,
     records::{Kept, Records, Scribe},
+    sight::Workbench,
     watch::{self, Askers, Ears, Watch},
 };
 use crate::{
@@ -183,6 +185,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     })?;
     saved.pause = pause::at_start(saved.pause, store::pause_file(&own), now);
     let ledger = counts(&store, now);
+    let repairs = store.newest_repairs().unwrap_or_default();
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
     let writer = Writer::spawn(store);
@@ -208,10 +211,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, heard) = broadcast::channel(1024);
     let progress = Arc::new(Progress::default());
+    let pulse = Arc::<Pulse>::default();
     let handle = Handle {
         requests,
         news,
         progress: progress.clone(),
+        pulse: pulse.clone(),
     };
     let outline = if options.watch {
         book.outline.clone()
@@ -232,6 +237,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
         progress: progress.clone(),
+        set: Arc::new(options.set.clone()),
+        pulse,
+        repairs,
     };
     let mut first = Vec::new();
     let core = Core::start(outline, saved, now, &mut first);
@@ -257,6 +265,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     } else {
         None
     };
+    if options.watch {
+        recall(driver.workbench(), own.clone(), now, sender.clone());
+    }
     let driven = tokio::spawn(driver.run(first, complaints));
     let deadman = switch.map(|it| tokio::spawn(it.hold(progress, options.clock.clone())));
     let switch = watch
@@ -298,6 +309,23 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         notes,
         ended,
     })
+}
+
+/// Lays what was recorded before the start under the trails, when it has been read.
+fn recall(
+    bench: Workbench,
+    own: PathBuf,
+    now: crate::model::moment::Moment,
+    sender: mpsc::UnboundedSender<Message>,
+) {
+    tokio::task::spawn_blocking(move || match bench.past(&own, now) {
+        Ok(looks) => {
+            let _ = sender.send(Message::Past(looks)); // the loop has ended
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "could not read the looks of the past");
+        }
+    });
 }
 
 /// An error with those that led to it.

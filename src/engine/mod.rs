@@ -13,6 +13,9 @@
 //! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`progress`], `deadman` | whether it gets on; a heartbeat out while it does |
+//! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
+//! | [`pulse`] | what may be read without asking the loop |
+//! | [`news`] | what happened, as programs read it |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
@@ -28,16 +31,21 @@ pub mod live;
 pub mod look;
 mod looking;
 mod masks;
+pub mod news;
+pub mod overview;
 mod pause;
 mod pool;
 pub mod progress;
+pub mod pulse;
 mod records;
 mod repair;
 mod requests;
+pub mod sight;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod trail;
 mod watch;
 
 pub use handle::Handle;

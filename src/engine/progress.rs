@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{clock::Stopwatch, model::moment::Moment};
@@ -35,7 +36,7 @@ struct Turn {
 }
 
 /// The heartbeat out that was sent last, or was to be.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Beat {
     /// Epoch seconds.
     pub at: f64,
@@ -44,8 +45,8 @@ pub struct Beat {
 }
 
 /// How the engine gets on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pulse {
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Health {
     /// It works off its agenda.
     pub alive: bool,
     /// Why not, or that it is being stopped.
@@ -123,13 +124,13 @@ impl Progress {
         self.turn().heartbeat.clone()
     }
 
-    pub fn pulse(&self) -> Pulse {
+    pub fn health(&self) -> Health {
         let turn = self.turn();
         judge(&turn, turn.since.elapsed())
     }
 }
 
-fn judge(turn: &Turn, since: Duration) -> Pulse {
+fn judge(turn: &Turn, since: Duration) -> Health {
     let why = if turn.turns == 0 {
         Some("the engine has not begun".to_owned())
     } else if since > STUCK {
@@ -147,7 +148,7 @@ fn judge(turn: &Turn, since: Duration) -> Pulse {
         turn.stopping
             .then(|| "the engine is being stopped".to_owned())
     };
-    Pulse {
+    Health {
         alive,
         why: why.or_else(stopping),
         turned_s: since.as_secs_f64(),
@@ -174,7 +175,7 @@ mod tests {
         }
     }
 
-    fn after(progress: &Progress, since: u64) -> Pulse {
+    fn after(progress: &Progress, since: u64) -> Health {
         judge(&progress.turn(), Duration::from_secs(since))
     }
 
@@ -187,8 +188,11 @@ mod tests {
         );
         progress.goes_round(said(1_000_000, Some(1_005_000)));
         progress.looked();
-        let pulse = after(&progress, 1);
-        assert_eq!((pulse.alive, pulse.lateness_s, pulse.looks), (true, 0.0, 1));
+        let health = after(&progress, 1);
+        assert_eq!(
+            (health.alive, health.lateness_s, health.looks),
+            (true, 0.0, 1)
+        );
         assert!(after(&progress, 10).alive);
         let stuck = after(&progress, 11);
         assert!(!stuck.alive);
@@ -204,9 +208,9 @@ mod tests {
         progress.goes_round(said(1_030_000, Some(1_000_000)));
         assert!(after(&progress, 0).alive);
         progress.goes_round(said(1_031_000, Some(1_000_000)));
-        let pulse = after(&progress, 0);
+        let health = after(&progress, 0);
         assert_eq!(
-            (pulse.alive, pulse.why.as_deref(), pulse.lateness_s),
+            (health.alive, health.why.as_deref(), health.lateness_s),
             (false, Some("the agenda is 31s behind"), 31.0)
         );
     }
@@ -218,9 +222,9 @@ mod tests {
             stopping: true,
             ..said(0, None)
         });
-        let pulse = after(&progress, 0);
+        let health = after(&progress, 0);
         assert_eq!(
-            (pulse.alive, pulse.why.as_deref()),
+            (health.alive, health.why.as_deref()),
             (true, Some("the engine is being stopped"))
         );
     }

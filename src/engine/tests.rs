@@ -99,6 +99,9 @@ impl Loop {
             board: Arc::new(Standings::default()),
             ledger: Counts::default(),
             progress: Arc::default(),
+            set: Arc::default(),
+            pulse: Arc::default(),
+            repairs: Vec::new(),
         };
         let mut driver = Driver::new(parts, core, news, channel);
         driver.farewell = FAREWELL;

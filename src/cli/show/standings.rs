@@ -216,7 +216,7 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let opens = style.zone.relative(opens, now);
         said.push_str(&style.dim(&format!("  opens {opens}")));
     }
-    if let Some(pause) = &check.paused {
+    if let Some(pause) = &check.pause {
         let until = pause
             .until
             .map(|until| format!(" until {}", style.zone.relative(until, now)))
@@ -291,7 +291,7 @@ pub(crate) mod samples {
             held_why: None,
             opens: None,
             behind: None,
-            paused: None,
+            pause: None,
             attempt: None,
         };
         let mut lock = check(
