@@ -98,6 +98,7 @@ impl Loop {
             tails: Arc::new(Tails::default()),
             board: Arc::new(Standings::default()),
             ledger: Counts::default(),
+            progress: Arc::default(),
             set: Arc::default(),
             pulse: Arc::default(),
             repairs: Vec::new(),
