@@ -66,11 +66,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn healthz(State(api): State<Api>) -> Response {
     let health = api.handle.health();
-    let code = match health.alive {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (code, Json(health)).into_response()
+    if health.alive {
+        return Json(health).into_response();
+    }
+    let why = health.why.as_deref().unwrap_or("the engine does not go on");
+    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    if let Ok(Value::Object(all)) = serde_json::to_value(&health) {
+        for (key, value) in all {
+            refusal = refusal.with(&key, value);
+        }
+    }
+    refusal.into_response()
 }
 
 async fn whoami(State(api): State<Api>, caller: Caller) -> Json<WhoAnswer> {
@@ -121,10 +127,10 @@ async fn overview(State(api): State<Api>, Wanted(page): Wanted<Page>) -> Answere
             .filter(|word| !word.is_empty());
         words.map(str::to_owned).collect()
     };
-    let statuses = words(page.status)
-        .iter()
-        .map(|word| status_of(word))
-        .collect::<Result<_, _>>()?;
+    let statuses = page
+        .status
+        .map(|text| text.split(',').map(status_of).collect());
+    let statuses = statuses.transpose()?.unwrap_or_default();
     let limit = page.limit.unwrap_or(200);
     if limit > MOST_ROWS {
         return Err(Refusal::bad(format!("limit goes from 0 to {MOST_ROWS}")));
@@ -144,7 +150,10 @@ async fn overview(State(api): State<Api>, Wanted(page): Wanted<Page>) -> Answere
 }
 
 fn status_of(word: &str) -> Result<Status, Refusal> {
-    Status::from_word(&word.to_lowercase()).ok_or_else(|| {
+    let found = Status::ALL
+        .into_iter()
+        .find(|status| status.to_string() == word);
+    found.ok_or_else(|| {
         Refusal::bad(format!(
             "`{word}` is no status: OK, WARNING, CRITICAL or UNKNOWN"
         ))
