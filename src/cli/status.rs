@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    engine::handle::{Proposal, StandingAnswer, StatusAnswer},
+    engine::handle::{AcknowledgedAnswer, Proposal, StandingAnswer, StatusAnswer},
     model::{moment::Moment, standing::Pause, status::Status},
     store::{self, LastGood},
     web::client::Client,
@@ -48,6 +48,12 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
             .iter()
             .find(|attempt| *attempt.check == *name)
     };
+    let incident = |name: &str| {
+        saved.incidents.iter().find(|incident| {
+            let member = incident.members.get(name);
+            member.is_some_and(|member| member.status != Status::Ok)
+        })
+    };
     let checks: Vec<StandingAnswer> = saved
         .standings
         .iter()
@@ -68,6 +74,10 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .map(Moment::seconds),
             behind: None,
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
+            incident: incident(name).map(|it| it.id),
+            acknowledged: incident(name)
+                .and_then(|it| it.acknowledged.as_ref())
+                .map(AcknowledgedAnswer::from),
         })
         .collect();
     let generation = LastGood::load(&site.own()).ok().flatten();

@@ -501,7 +501,8 @@ impl Core {
         self.storm.as_ref()
     }
 
-    fn silence_of(&self, name: &str) -> Option<&Silence> {
+    /// The silence that holds this check, if one does.
+    pub fn silence_of(&self, name: &str) -> Option<&Silence> {
         let covering = self.silences.iter();
         let covering = covering.filter(|silence| silence.covers(name, self.now));
         covering.max_by_key(|silence| silence.until)

@@ -16,13 +16,16 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     answer::Answer,
     board::Standings,
-    handle::{News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
+    handle::{
+        AcknowledgedAnswer, News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer,
+    },
     look::{self, Purpose},
     looking::{Before, Looking},
     masks::Masks,
     pause,
     pool::{Answers, Item, Pool},
     records::Records,
+    telling::Telling,
     watch::Askers,
 };
 use crate::{
@@ -131,6 +134,7 @@ pub(super) struct Driver {
     pub(super) waiting: HashMap<u64, Waiting>,
     /// What was not told, because it waits behind a check that it needs.
     pub(super) masks: Masks,
+    pub(super) telling: Telling,
     /// The last verdict of each check, with how many looks there were.
     pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
     looking: Looking,
@@ -177,6 +181,7 @@ impl Driver {
             news,
             waiting: HashMap::new(),
             masks: Masks::default(),
+            telling: Telling::default(),
             last: HashMap::new(),
             looking: Looking::default(),
             complaints: Vec::new(),
@@ -202,6 +207,7 @@ impl Driver {
                 None => self.core.next_due(),
             };
             self.tend();
+            self.tend_incidents(now);
             let wait = due.map_or(LONGEST, |due| due.since(now));
             let longest = match self.looking.is_idle() {
                 true => LONGEST,
@@ -386,6 +392,7 @@ impl Driver {
                 });
                 answer_reload(told, true, generation, changes, None);
                 self.unmask_all();
+                self.incidents_reloaded(now);
             }
             Message::Same(told) => {
                 if !self.complaints.is_empty() {
@@ -483,6 +490,7 @@ impl Driver {
         let now = self.parts.clock.now();
         let mut quick = Vec::new();
         let mut eyes = None;
+        self.hear_of_repairs(&outputs);
         for output in outputs {
             match output {
                 Output::Look(asked) => {
@@ -491,6 +499,7 @@ impl Driver {
                 }
                 Output::Persist(row) => {
                     self.announce(&row);
+                    self.notice_row(&row, now);
                     if let Row::Held { check, .. } = &row {
                         self.parts.ledger.held(check.clone());
                     }
@@ -537,6 +546,7 @@ impl Driver {
             }
         }
         self.pool.submit(quick);
+        self.tell_people(now);
         self.flush();
     }
 
@@ -672,6 +682,7 @@ impl Driver {
             verdict: report.verdict.clone(),
         });
         self.tell_change(&report);
+        self.notice_report(&report);
         if let Some(publication) = report.verdict.publish.clone() {
             self.parts.records.publish(publication);
         }
@@ -757,6 +768,7 @@ impl Driver {
                 for check in &mut answer.checks {
                     if check.status != Status::Ok {
                         check.behind = self.core.behind(&check.name).map(ToString::to_string);
+                        check.notices = self.foretell(check, now);
                     }
                 }
                 let _ = reply.send(answer); // whoever asked may have gone
@@ -800,6 +812,13 @@ impl Driver {
                 attempt: attempts
                     .get(name)
                     .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
+                incident: self.telling.incidents.of(name).map(|it| it.id),
+                acknowledged: self
+                    .telling
+                    .incidents
+                    .of(name)
+                    .and_then(|it| it.acknowledged.as_ref())
+                    .map(AcknowledgedAnswer::from),
             })
             .collect();
         StatusAnswer {

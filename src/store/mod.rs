@@ -15,6 +15,7 @@
 //! | `schema` | the tables |
 //! | `rows`, `load` | writing rows; reading back what a start needs |
 //! | `history`, `ledger` | what happened, and what it came to |
+//! | `notices` | incidents, and what is on its way to people |
 //! | `block` | how looks are encoded |
 //! | `looks`, `replay` | recording them in `facts.db`; reading them back |
 //! | `prune` | forgetting, a little at a time |
@@ -32,6 +33,7 @@ mod ledger;
 mod load;
 pub mod lock;
 mod looks;
+mod notices;
 mod prune;
 mod replay;
 mod rows;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    health,
+    health, incidents,
     records::{HistoryAnswer, LedgerAnswer},
     refusal::{Refusal, Said, Wanted},
 };
@@ -72,7 +72,8 @@ pub fn router(api: Api) -> Router {
         .route("/api/reload", post(reload))
         .route("/api/event", post(event))
         .route("/api/heartbeat/{name}", post(heartbeat))
-        .route("/api/sre/health", post(health::look));
+        .route("/api/sre/health", post(health::look))
+        .merge(incidents::writing());
     finished(reading().merge(writing), api)
 }
 
@@ -89,6 +90,7 @@ fn reading() -> Router<Api> {
         .route("/api/history", get(history))
         .route("/api/ledger", get(ledger))
         .route("/api/sre/health", get(health::show))
+        .merge(incidents::reading())
 }
 
 fn finished(routes: Router<Api>, api: Api) -> Router {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `api` | what is answered |
 //! | `health` | `/api/sre/health` |
+//! | [`incidents`] | what people are told of, and how that goes |
 //! | [`records`] | history and ledger, as scripts read them |
 //! | `refusal` | errors, and bodies that are read strictly |
 //! | [`socket`] | the owner-only socket `state/homeostat/api.sock` |
@@ -15,6 +16,7 @@ mod api;
 mod bound;
 pub mod client;
 mod health;
+pub mod incidents;
 pub mod loopback;
 pub mod records;
 mod refusal;

@@ -49,6 +49,7 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
         News::Changed {
             behind: Some(_), ..
         } => String::new(), // the check it waits behind is told
+        News::Incident(_) => String::new(), // its checks are told
         News::Changed {
             check,
             from,
@@ -261,6 +262,13 @@ pub fn json(news: &News, now: Moment) -> Value {
             "reason": silence.reason, "until": silence.until.seconds(),
         }),
         News::Unsilenced(id) => json!({"news": "unsilenced", "id": id}),
+        News::Incident(incident) => json!({
+            "news": "incident", "id": incident.id, "check": incident.check, "status": incident.status,
+            "message": incident.message, "checks": incident.members.len(), "opened": incident.opened.seconds(),
+            "closed": incident.ended.as_ref().map(|it| it.at.seconds()),
+            "acknowledged": incident.acknowledged.as_ref().map(|it| &it.by),
+            "escalated": incident.escalated,
+        }),
         News::Held { check, hold } => json!({
             "news": "held", "check": check, "by": hold.by, "until": hold.until.map(Moment::seconds), "why": hold.why,
         }),

@@ -91,6 +91,8 @@ impl Batch {
                 Row::Storm(_) => !std::mem::replace(&mut stormed, true),
                 // Kept apart, and the last one of a check alone.
                 Row::Standing { .. } => true,
+                // Few, and what people are to be told.
+                Row::Told(_) | Row::Delivery(_) => true,
                 Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {
                     history += 1;
                     history <= ROWS / 2
@@ -118,7 +120,12 @@ fn check_of(row: &Row) -> Option<&Name> {
         Row::Note { check, .. } => check.as_ref(),
         Row::Page(page) => page.check.as_ref(),
         Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
-        Row::Pause(_) | Row::Silences(_) | Row::Storm(_) | Row::Heartbeat { .. } => None,
+        Row::Pause(_)
+        | Row::Silences(_)
+        | Row::Storm(_)
+        | Row::Heartbeat { .. }
+        | Row::Told(_)
+        | Row::Delivery(_) => None,
     }
 }
 
