@@ -8,6 +8,7 @@
 //! | `standing`, `checks`, `repairs`, `investigations`, `health` | what is told: how things stand, one check, repairs, sessions, `/api/sre/health` |
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
+//! | [`incidents`] | what people are told of, and how that goes |
 //! | `rules` | the rule files |
 //! | [`stream`] | what happens, as server-sent events |
 //! | `openapi` | the description of all of it |
@@ -29,6 +30,7 @@ pub mod door;
 mod endpoint;
 mod excerpt;
 mod health;
+pub mod incidents;
 mod investigations;
 mod limits;
 pub mod loopback;
