@@ -9,7 +9,8 @@
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
 //! | [`incidents`] | what people are told of, and how that goes |
-//! | `rules` | the rule files |
+//! | `rules`, `writing` | the rule files; saving one, whole |
+//! | `metrics`, `exposition` | `/metrics`; how metrics are written |
 //! | [`stream`] | what happens, as server-sent events |
 //! | `openapi` | the description of all of it |
 //! | [`records`] | history and ledger, as scripts read them |
@@ -29,11 +30,13 @@ pub mod client;
 pub mod door;
 mod endpoint;
 mod excerpt;
+mod exposition;
 mod health;
 pub mod incidents;
 mod investigations;
 mod limits;
 pub mod loopback;
+mod metrics;
 mod openapi;
 mod plots;
 pub mod records;
@@ -45,5 +48,6 @@ pub mod socket;
 mod standing;
 pub mod stream;
 pub mod tokens;
+mod writing;
 
 pub use api::{Api, loopback_router, router};
