@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    health,
+    health, page,
     records::{HistoryAnswer, LedgerAnswer},
     refusal::{Refusal, Said, Wanted},
 };
@@ -93,6 +93,7 @@ fn reading() -> Router<Api> {
 
 fn finished(routes: Router<Api>, api: Api) -> Router {
     routes
+        .merge(page::router())
         .fallback(|| async { Refusal::absent("there is nothing of that name") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(

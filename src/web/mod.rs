@@ -8,6 +8,7 @@
 //! | `refusal` | errors, and bodies that are read strictly |
 //! | [`socket`] | the owner-only socket `state/homeostat/api.sock` |
 //! | [`loopback`] | the read-only API on a loopback address |
+//! | [`page`] | what an operator sees in a browser |
 //! | `bound` | how many connections there may be at once |
 //! | [`client`] | asking a running engine over its socket |
 
@@ -16,6 +17,7 @@ mod bound;
 pub mod client;
 mod health;
 pub mod loopback;
+pub mod page;
 pub mod records;
 mod refusal;
 pub mod socket;
