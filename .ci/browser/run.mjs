@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { Engine } from "./engine.mjs";
 import { launch } from "./room.mjs";
+import { parts } from "./parts.mjs";
 import { tests } from "./tests.mjs";
 import { walk } from "./walk.mjs";
 
@@ -26,7 +27,7 @@ let run = 0;
 try {
   await engine.start();
   browser = await launch();
-  const all = [...tests, ["every view in both themes and on a telephone: no violation of axe-core", (hands) => walk({ ...hands, shots })]];
+  const all = [...parts, ...tests, ["every view in both themes and on a telephone: no violation of axe-core", (hands) => walk({ ...hands, shots })]];
   for (const [name, test] of all) {
     if (only && !name.includes(only)) continue;
     run += 1;
