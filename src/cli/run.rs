@@ -23,7 +23,9 @@ use crate::{
         Handle,
         handle::News,
         live::{Live, StartError},
+        news as told,
     },
+    permission::settings::Reading,
     rules,
     web::{
         self, Api,
@@ -123,11 +125,12 @@ fn serve(
     loopback: Option<Loopback>,
     ending: &watch::Receiver<bool>,
 ) -> Result<Served, Failure> {
-    let api = Api {
-        handle: handle.clone(),
-        clock: Arc::new(SystemClock),
-        root: site.root.clone(),
-    };
+    let api = Api::new(
+        handle.clone(),
+        Arc::new(SystemClock),
+        site.root.clone(),
+        Reading::Open,
+    );
     let socket =
         Socket::bind(&site.own()).map_err(|error| Failure::new(SOFTWARE, chain(&error)))?;
     let path = below(&site.root, socket.path());
@@ -219,7 +222,7 @@ impl<'a> Teller<'a> {
     async fn tell(&mut self, item: &News, handle: &Handle) {
         let now = SystemClock.now();
         if self.screen.json {
-            self.screen.json_line(&news::json(item, now));
+            self.screen.json_line(&told::json(item, now));
             return;
         }
         if matches!(item, News::Reloaded { .. }) {

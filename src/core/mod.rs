@@ -501,7 +501,8 @@ impl Core {
         self.storm.as_ref()
     }
 
-    fn silence_of(&self, name: &str) -> Option<&Silence> {
+    /// The silence that covers it longest.
+    pub fn silence_of(&self, name: &str) -> Option<&Silence> {
         let covering = self.silences.iter();
         let covering = covering.filter(|silence| silence.covers(name, self.now));
         covering.max_by_key(|silence| silence.until)
@@ -648,6 +649,20 @@ impl Core {
             crate::guard::Ruling::Held(hold) => Some(hold),
             crate::guard::Ruling::Go { .. } => None,
         }
+    }
+
+    /// When its next slot comes, by its trigger and its calendar; `None` for one that only events set off.
+    pub fn next_look(&self, name: &str) -> Option<Moment> {
+        let check = self.checks.get(name)?;
+        self.next_due_of(&check.outline.trigger, check.phase)
+    }
+
+    /// The checks that name it in their `needs`.
+    pub fn needed_by(&self, name: &str) -> &[Name] {
+        self.needed_by
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// Slots that came while their check was still being looked at, or while nobody ticked.

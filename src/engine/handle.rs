@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::answer::{Answer, StepAnswer};
+use super::{
+    answer::{Answer, StepAnswer},
+    overview::{Beat, Overview, Waiting, Wanted},
+    pulse::Pulse,
+    sight::{Sessions, Sight, Workbench},
+};
 use crate::{
     model::{
         Name,
@@ -23,6 +28,7 @@ use crate::{
 pub struct Handle {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) news: broadcast::Sender<Arc<News>>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// What the engine is asked; it answers through the channel.
@@ -48,6 +54,13 @@ pub(super) enum Request {
         reply: oneshot::Sender<Value>,
     },
     Status(oneshot::Sender<StatusAnswer>),
+    Overview(Wanted, oneshot::Sender<Overview>),
+    /// Answers `None` if there is no such check.
+    Sight(Name, oneshot::Sender<Option<Box<Sight>>>),
+    Bench(oneshot::Sender<Workbench>),
+    Sessions(oneshot::Sender<Vec<Sessions>>),
+    Beat(oneshot::Sender<Beat>),
+    Waiting(oneshot::Sender<Waiting>),
     Explain {
         name: Name,
         reply: oneshot::Sender<Option<Value>>,
@@ -95,7 +108,7 @@ pub(super) enum Request {
 pub struct Gone;
 
 /// How everything stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StatusAnswer {
     pub generation: String,
     /// Epoch seconds.
@@ -120,7 +133,7 @@ pub struct StatusAnswer {
     pub store: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StandingAnswer {
     pub name: String,
     pub status: Status,
@@ -146,7 +159,7 @@ pub struct StandingAnswer {
 }
 
 /// A repair that a person must approve.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Proposal {
     pub attempt: AttemptId,
     pub check: String,
@@ -182,7 +195,7 @@ impl Proposal {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReloadAnswer {
     /// Whether what is on disk is what runs now.
     pub live: bool,
@@ -274,6 +287,46 @@ impl Handle {
 
     pub async fn status(&self) -> Result<StatusAnswer, Gone> {
         self.ask(Request::Status).await
+    }
+
+    /// How everything stands, in a page of rows.
+    pub async fn overview(&self, wanted: Wanted) -> Result<Overview, Gone> {
+        self.ask(|reply| Request::Overview(wanted, reply)).await
+    }
+
+    /// Everything of one check; `None` if there is none of that name.
+    pub async fn sight(&self, name: Name) -> Result<Option<Box<Sight>>, Gone> {
+        self.ask(|reply| Request::Sight(name, reply)).await
+    }
+
+    /// The rules that run, with what judging by them needs.
+    pub async fn bench(&self) -> Result<Workbench, Gone> {
+        self.ask(Request::Bench).await
+    }
+
+    /// The investigations and what they found lately.
+    pub async fn sessions(&self) -> Result<Vec<Sessions>, Gone> {
+        self.ask(Request::Sessions).await
+    }
+
+    /// Silences in force, and what waits for a person.
+    pub async fn waiting(&self) -> Result<Waiting, Gone> {
+        self.ask(Request::Waiting).await
+    }
+
+    /// Whether the engine has ended, so that nobody answers any more.
+    pub fn is_gone(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// How the loop goes, in a word.
+    pub async fn beat(&self) -> Result<Beat, Gone> {
+        self.ask(Request::Beat).await
+    }
+
+    /// What may be read of the engine without asking it.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The last verdict of a check with its reasons.

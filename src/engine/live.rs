@@ -20,7 +20,9 @@ use super::{
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
     pause,
+    pulse::Pulse,
     records::{Kept, Records, Scribe},
+    sight::Workbench,
     watch::{self, Askers, Ears, Watch},
 };
 use crate::{
@@ -173,6 +175,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     })?;
     saved.pause = pause::at_start(saved.pause, store::pause_file(&own), now);
     let ledger = counts(&store, now);
+    let repairs = store.newest_repairs().unwrap_or_default();
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
     let writer = Writer::spawn(store);
@@ -197,7 +200,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, heard) = broadcast::channel(1024);
-    let handle = Handle { requests, news };
+    let pulse = Arc::<Pulse>::default();
+    let handle = Handle {
+        requests,
+        news,
+        pulse: pulse.clone(),
+    };
     let outline = if options.watch {
         book.outline.clone()
     } else {
@@ -216,6 +224,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         tails: Arc::new(Tails::default()),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
+        set: Arc::new(options.set.clone()),
+        pulse,
+        repairs,
     };
     let mut first = Vec::new();
     let core = Core::start(outline, saved, now, &mut first);
@@ -241,6 +252,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     } else {
         None
     };
+    if options.watch {
+        recall(driver.workbench(), own.clone(), now, sender.clone());
+    }
     let driven = tokio::spawn(driver.run(first, complaints));
     let switch = watch
         .is_none()
@@ -278,6 +292,23 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         notes,
         ended,
     })
+}
+
+/// Lays what was recorded before the start under the trails, when it has been read.
+fn recall(
+    bench: Workbench,
+    own: PathBuf,
+    now: crate::model::moment::Moment,
+    sender: mpsc::UnboundedSender<Message>,
+) {
+    tokio::task::spawn_blocking(move || match bench.past(&own, now) {
+        Ok(looks) => {
+            let _ = sender.send(Message::Past(looks)); // the loop has ended
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "could not read the looks of the past");
+        }
+    });
 }
 
 /// An error with those that led to it.

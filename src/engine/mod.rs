@@ -12,6 +12,9 @@
 //! | [`dry`] | the dry driver |
 //! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
+//! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
+//! | [`pulse`] | what may be read without asking the loop |
+//! | [`news`] | what happened, as programs read it |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
@@ -26,15 +29,20 @@ pub mod live;
 pub mod look;
 mod looking;
 mod masks;
+pub mod news;
+pub mod overview;
 mod pause;
 mod pool;
+pub mod pulse;
 mod records;
 mod repair;
 mod requests;
+pub mod sight;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod trail;
 mod watch;
 
 pub use handle::Handle;

@@ -72,6 +72,24 @@ impl Driver {
             Request::Status(reply) => {
                 let _ = reply.send(self.status(now)); // the asker may have gone
             }
+            Request::Overview(wanted, reply) => {
+                let _ = reply.send(self.overview(&wanted, now));
+            }
+            Request::Sight(name, reply) => {
+                let _ = reply.send(self.sight(&name, now).map(Box::new));
+            }
+            Request::Bench(reply) => {
+                let _ = reply.send(self.workbench());
+            }
+            Request::Sessions(reply) => {
+                let _ = reply.send(self.sessions());
+            }
+            Request::Waiting(reply) => {
+                let _ = reply.send(self.waits());
+            }
+            Request::Beat(reply) => {
+                let _ = reply.send(self.beat(now));
+            }
             Request::Explain { name, reply } => {
                 let _ = reply.send(self.explain(&name, now));
             }

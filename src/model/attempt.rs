@@ -99,7 +99,7 @@ impl Attempt {
 }
 
 /// A status and its message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Brief {
     pub status: Status,
     pub message: String,

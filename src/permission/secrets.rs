@@ -248,6 +248,8 @@ impl Secrets {
             self.hide_map(&mut why.saw);
         }
         self.hide_map(&mut verdict.lets);
+        let told = |number: &f64| !self.holds(&Value::from(*number));
+        verdict.value = verdict.value.filter(told);
         if let Some(kept) = &mut verdict.kept {
             self.hide_map(kept);
         }

@@ -127,7 +127,7 @@ struct Bench<'a> {
 const PREFIX: &str = "rules";
 
 /// How complaints name the directory: relative to the root if it lies below.
-fn shown(dir: &Path, permission: &Permission) -> String {
+pub fn shown(dir: &Path, permission: &Permission) -> String {
     let whole = dir.canonicalize();
     let below = whole
         .as_deref()

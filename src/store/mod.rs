@@ -17,6 +17,7 @@
 //! | `history`, `ledger` | what happened, and what it came to |
 //! | `block` | how looks are encoded |
 //! | `looks`, `replay` | recording them in `facts.db`; reading them back |
+//! | `recorded` | the newest of them, beside the store's owner |
 //! | `prune` | forgetting, a little at a time |
 //! | `writer` | the thread that owns a store |
 //! | `snapshot`, `wal` | reading a store without writing a byte anywhere |
@@ -33,6 +34,7 @@ mod load;
 pub mod lock;
 mod looks;
 mod prune;
+mod recorded;
 mod replay;
 mod rows;
 #[cfg(test)]
@@ -53,6 +55,7 @@ pub use ledger::LedgerLine;
 pub use lock::{Lock, LockError};
 pub use looks::LookRecord;
 pub use prune::{FACTS_BYTES, IMAGES_BYTES, Pruned};
+pub use recorded::{Found, Recorded};
 pub use replay::Replay;
 pub use snapshot::snapshot;
 pub use writer::{Health, Writer};

@@ -135,13 +135,13 @@ export function repair(attempt, { named = true, actions = null } = {}) {
   return h("article", { class: "repair", key: `repair ${attempt.id}` },
     h("header", {},
       h("h3", {}, named && attempt.check ? [link(attempt.check), " "] : null, h("span", { class: "dim" }, `repair ${attempt.id}`)),
-      ending(attempt.undone ? "undone" : attempt.phase), attempt.trial ? tag("held", "a single trial") : null,
+      ending(attempt.undone ? "undone" : attempt.phase), attempt.trial ? tag("held", "a single trial") : null, attempt.approved_by ? tag("calm", `approved by ${attempt.approved_by}`) : null,
       attempt.at ? h("span", { class: "dim push" }, ago(attempt.at)) : null),
     h("dl", { class: "proof" },
       h("dt", {}, "What was wrong"), h("dd", {}, badge(attempt.before?.status), " ", attempt.before?.message ?? "–"),
       h("dt", {}, "What was changed"), h("dd", {}, steps(attempt.steps)),
       h("dt", {}, "What proved it"), h("dd", {}, proof(attempt)),
-      h("dt", {}, "Time to recovery"), h("dd", { class: "number" }, attempt.phase === "verified" ? span(attempt.took_s) : open ? "under way" : "–")),
+      h("dt", {}, "Time to recovery"), h("dd", { class: "number" }, attempt.phase === "verified" ? span(attempt.recovery_s ?? attempt.took_s) : open ? "under way" : "–")),
     actions ? h("footer", {}, actions) : null);
 }
 

@@ -1,7 +1,7 @@
 // One check: how it stands and why, what was tried, what holds it, and what a person may do about it.
 
 import { acknowledge, approve, confirm, deny, dryRun, forget, pause, resume, run, silence, undo, unsilence } from "../actions.js";
-import { get, maybe, part } from "../ask.js";
+import { get, part } from "../ask.js";
 import { plot, room, timeline, WINDOWS } from "../charts.js";
 import { attempt } from "../dialogs.js";
 import { h } from "../dom.js";
@@ -71,10 +71,7 @@ export function open(ctx) {
   const list = (names) => names.map((one, index) => [index ? ", " : null, link(one)]);
 
   const when = (trigger) => {
-    if (!trigger) return "–";
-    const next = seconds(trigger.next ?? trigger.next_look);
-    const text = trigger.text ?? trigger.form ?? (typeof trigger === "string" ? trigger : null);
-    return [next !== null ? ago(next) : "when something happens", text ? h("span", { class: "dim" }, ` · ${text}`) : null];
+    return [trigger.next !== null ? ago(trigger.next) : "when something happens", h("span", { class: "dim" }, ` · ${trigger.text}`)];
   };
 
   const holding = (told, row) => {
@@ -177,13 +174,13 @@ export function open(ctx) {
       const [one, events, seen, mended] = await Promise.all([
         get(path, {}, signal),
         get("/api/history", { check: name, since, limit: 300 }, signal),
-        maybe(`${path}/looks`, { since, limit: 2_000 }, signal),
-        maybe("/api/repairs", { check: name, limit: 10 }, signal),
+        get(`${path}/looks`, { since, limit: 2_000 }, signal),
+        get("/api/repairs", { check: name, limit: 10 }, signal),
       ]);
       check = one;
       history = events;
-      looks = seen ?? looks;
-      repairs = await Promise.all((mended ?? []).map(undoable));
+      looks = seen;
+      repairs = mended;
     },
     render: () => [
       head(),
@@ -197,14 +194,4 @@ export function open(ctx) {
       past(),
     ],
   };
-}
-
-const known = new Map();
-
-/** With whether it can be undone; asked once for one that has ended, as that changes only with `undone`. */
-async function undoable(repair) {
-  if ("undoable" in repair || repair.phase !== "verified" && repair.phase !== "failed") return repair;
-  const key = `${repair.id} ${repair.undone}`;
-  if (!known.has(key)) known.set(key, await maybe(`/api/attempts/${repair.id}`).catch(() => null));
-  return { ...repair, ...known.get(key) };
 }
