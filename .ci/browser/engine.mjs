@@ -1,13 +1,15 @@
 // A running engine over a scratch root of its own: `root/` copied, so that tests may break it.
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FIXTURE = join(dirname(fileURLToPath(import.meta.url)), "root");
 const START = 30_000;
+// What tests break.
+const FILES = ["data/letter.json", "data/level.json", "data/model.json", "data/queue.json", "data/reader.json", "rules/feed.yaml", "rules/model.yaml"];
 
 export class Engine {
   constructor(binary) {
@@ -68,8 +70,20 @@ export class Engine {
     rmSync(this.root, { recursive: true, force: true });
   }
 
+  /** Everything as it was: a test that failed half-way shall not make the next one fail. */
+  async restore() {
+    for (const path of FILES) this.write(path, readFileSync(join(FIXTURE, path), "utf8"));
+    const { silences } = await this.ask("/api/status");
+    for (const { id } of silences) await this.act("/api/unsilence", { id });
+    const { still_paused: paused = [] } = await this.act("/api/resume");
+    if (paused.length) await this.act("/api/resume", { checks: paused });
+  }
+
   write(path, value) {
-    writeFileSync(join(this.root, path), typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+    // Whole or not at all, as whoever reads it may do so at any time.
+    const made = join(this.root, "state", "made-by-a-test");
+    writeFileSync(made, typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+    renameSync(made, join(this.root, path));
   }
 
   read(path) {

@@ -35,13 +35,14 @@ export const parts = [
       const change = (at, from, to) => ({ what: "change", at, from, to });
       const short = (parts) => parts.map(({ from, to, status }) => `${from}-${to} ${status}`).join(", ");
       return [
-        short(segments([], "OK", 0, 100, 200)),
-        short(segments([change(180, "CRITICAL", "OK"), change(150, "OK", "CRITICAL")], "OK", 180, 100, 200)),
-        short(segments([change(50, "OK", "WARNING"), change(150, "WARNING", "OK")], "OK", 150, 100, 200)),
-        short(segments([change(50, "OK", "WARNING")], "WARNING", 50, 100, 200)),
+        short(segments([], "OK", 100, 200)),
+        short(segments([change(180, "CRITICAL", "OK"), change(150, "OK", "CRITICAL")], "OK", 100, 200)),
+        short(segments([change(50, "OK", "WARNING"), change(150, "WARNING", "OK")], "OK", 100, 200)),
+        short(segments([change(50, "OK", "WARNING")], "WARNING", 100, 200)),
+        short(segments([change(150, "UNKNOWN", "OK")], "OK", 100, 200, 145)),
       ];
     });
-    assert.deepEqual(strips, ["100-200 OK", "100-150 OK, 150-180 CRITICAL, 180-200 OK", "100-150 WARNING, 150-200 OK", "100-200 WARNING"]);
+    assert.deepEqual(strips, ["100-200 OK", "100-150 OK, 150-180 CRITICAL, 180-200 OK", "100-150 WARNING, 150-200 OK", "100-200 WARNING", "145-150 UNKNOWN, 150-200 OK"]);
   }],
 
   ["what changes is changed in place: focus, typed text and opened parts stay, lines move by their key", async (hands) => {

@@ -45,6 +45,7 @@ try {
       const complaints = await room.close();
       if (complaints.length && !problem) problem = new Error(`the browser complains:\n${complaints.join("\n")}`);
     }
+    await engine.restore();
     failed += problem ? 1 : 0;
     console.log(`${problem ? "FAILED" : "ok    "} ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
     if (problem) console.log(String(problem.stack ?? problem).replace(/^/gm, "       "));

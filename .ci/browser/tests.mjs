@@ -40,8 +40,8 @@ export const tests = [
     await room.sees("What proved it");
     const repair = room.page.locator(".repair").first();
     await repair.filter({ hasText: "nobody works" }).waitFor();
-    await repair.locator(".diff .removed", { hasText: '"workers": 0' }).waitFor();
-    await repair.locator(".diff .added", { hasText: '"workers": 4' }).waitFor();
+    await repair.locator(".diff .removed", { hasText: /"workers": ?0/ }).waitFor();
+    await repair.locator(".diff .added", { hasText: /"workers": ?4/ }).waitFor();
     await repair.filter({ hasText: "5 waiting, 4 at work" }).waitFor();
     assert.match(await repair.locator("dd.number").innerText(), /\d+ (ms|s)|\d\.\d s/);
     await room.go("#/fixes");
@@ -88,10 +88,10 @@ export const tests = [
     const room = await enter(hands);
     await room.sees("pulse");
     await room.page.keyboard.press("/");
-    await room.page.keyboard.type("que");
+    await room.page.keyboard.type("puls");
     await room.until(() => document.querySelectorAll(".checks tbody tr").length === 1);
     await room.page.getByRole("button", { name: "Show all" }).click();
-    await room.until(() => document.querySelectorAll(".checks tbody tr").length > 3);
+    await room.until(() => document.querySelectorAll(".checks tbody tr").length > 20);
     await room.page.getByRole("button", { name: /CRITICAL/ }).click();
     await room.sees("No check is like that");
   }],

@@ -7,14 +7,14 @@ import { clock, exact, span } from "./time.js";
 /** Of which time charts tell: key, words, seconds. */
 export const WINDOWS = [["1h", "1 h", 3_600], ["6h", "6 h", 21_600], ["1d", "1 day", 86_400], ["7d", "7 days", 604_800]];
 
-/** Which status stood from when to when, by the changes of a history (any order) and the status of now. */
-export function segments(history, status, since, from, to) {
+/** Which status stood from when to when, by the changes of a history (any order) and the status of now. Before `first` nobody looked. */
+export function segments(history, status, from, to, first = from) {
   const changes = history
     .filter((entry) => entry.what === "change")
     .map((entry) => ({ at: entry.at, from: entry.from, to: entry.to }))
     .sort((one, other) => one.at - other.at);
   const found = [];
-  let at = from;
+  let at = Math.max(from, first);
   let stood = changes.find((change) => change.at > from)?.from ?? status;
   for (const change of changes) {
     if (change.at <= from) {
@@ -23,7 +23,7 @@ export function segments(history, status, since, from, to) {
     }
     if (change.at > to) break;
     found.push({ from: at, to: change.at, status: stood });
-    at = change.at;
+    at = Math.max(at, change.at);
     stood = change.to;
   }
   found.push({ from: at, to, status: stood });
@@ -31,9 +31,9 @@ export function segments(history, status, since, from, to) {
 }
 
 /** The strip. `held` and repairs are marks above it. */
-export function timeline(history, row, { from, to, width }) {
+export function timeline(history, row, { from, to, width, first }) {
   const x = (at) => ((at - from) / (to - from)) * width;
-  const parts = segments(history, row.status, row.since, from, to);
+  const parts = segments(history, row.status, from, to, first);
   const repairs = history.filter((entry) => entry.what === "attempt" && entry.at >= from && entry.at <= to);
   const said = STATUSES.map((status) => {
     const length = parts.filter((one) => one.status === status).reduce((sum, one) => sum + one.to - one.from, 0);
@@ -81,7 +81,7 @@ export function plot(name, looks, lines, { from, to, width }) {
   const y = (value) => 8 + ((high - value) / (high - low)) * (height - 16);
   const last = numbers.at(-1);
   const said = `${name}: ${numbers.length} values from ${figure(Math.min(...numbers))} to ${figure(Math.max(...numbers))}, the last is ${figure(last)}`
-    + lines.map((line) => `; ${line.level} ${line.side} ${figure(line.at)}`).join("");
+    + lines.map((line) => `; ${limit(line)}`).join("");
   const nearest = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const at = from + (((event.clientX - box.left) * (width / box.width) - left) / (width - left - 8)) * (to - from);
@@ -99,7 +99,7 @@ export function plot(name, looks, lines, { from, to, width }) {
       lines.map((line) => h("g", { class: `limit ${line.level}` },
         h("rect", { x: left, width: width - left - 8, y: line.side === "above" ? 8 : y(line.at), height: Math.max(0, line.side === "above" ? y(line.at) - 8 : height - 8 - y(line.at)) }),
         h("line", { x1: left, x2: width - 8, y1: y(line.at), y2: y(line.at) }),
-        h("text", { x: width - 12, y: line.side === "above" ? y(line.at) - 5 : y(line.at) + 13, "text-anchor": "end" }, `${line.level} ${line.side} ${figure(line.at)}`))),
+        h("text", { x: width - 12, y: line.side === "above" ? y(line.at) - 5 : y(line.at) + 13, "text-anchor": "end" }, limit(line)))),
       h("path", { class: "curve", d: curve(points, x, y) }),
       points.filter((point) => Number.isFinite(point.value) && (point.status !== "OK" || points.length < 80)).map((point) =>
         h("circle", { class: `dot ${lower(point.status)}`, cx: x(point.at), cy: y(point.value), r: point.status === "OK" ? 2 : 3 })),
@@ -112,6 +112,8 @@ export function plot(name, looks, lines, { from, to, width }) {
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), h("th", { scope: "col", class: "number" }, name), h("th", { scope: "col" }, "Status"))),
           h("tbody", {}, points.slice(-100).reverse().map((point) => h("tr", {}, h("td", {}, exact(point.at)), h("td", { class: "number" }, figure(point.value)), h("td", {}, point.status))))))));
 }
+
+const limit = (line) => (line.level === "clear" ? `clears at ${figure(line.at)}` : `${line.level} ${line.side} ${figure(line.at)}`);
 
 function curve(points, x, y) {
   let open = false;
@@ -129,6 +131,6 @@ function curve(points, x, y) {
 /** How wide a chart may be now. */
 export function room() {
   const main = document.querySelector("main");
-  return Math.max(280, Math.min(1_100, (main?.clientWidth ?? 800) - 50));
+  return Math.max(280, Math.min(1_400, (main?.clientWidth ?? 800) - (window.innerWidth > 640 ? 74 : 50)));
 }
 

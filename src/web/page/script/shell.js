@@ -26,7 +26,6 @@ export class Shell {
     this.place = "";
     this.title = "";
     this.looked = null;
-    this.incidents = true;
     this.late = 0;
   }
 
@@ -56,12 +55,6 @@ export class Shell {
       this.whoami = await peek("/api/whoami");
     } catch {
       this.whoami = null;
-    }
-    try {
-      await peek("/api/incidents?limit=1");
-      this.incidents = true;
-    } catch (error) {
-      this.incidents = error.status !== 404;
     }
     this.draw();
   }
@@ -95,7 +88,7 @@ export class Shell {
       h("a", { class: "brand", href: "#/", "aria-label": "homeostat, overview" },
         h("svg", { viewBox: "0 0 32 32", width: 22, height: 22, "aria-hidden": "true" }, h("path", { class: "pulse", d: "M2 17h7l4-10 6 19 3-9h8" })), h("span", {}, "homeostat")),
       overview ? h("span", { class: "overall" }, this.lost ? h("span", { class: "status lost" }, "no word") : badge(overview.overall)) : null,
-      h("nav", { "aria-label": "Views" }, h("ul", {}, PLACES.filter(([place]) => place !== "incidents" || this.incidents).map(([place, name]) =>
+      h("nav", { "aria-label": "Views" }, h("ul", {}, PLACES.map(([place, name]) =>
         h("li", {}, h("a", { href: `#/${place}`, "aria-current": this.place === place ? "page" : undefined }, name,
           count[place] ? h("span", { class: "number bubble" }, count[place]) : null))))),
       h("div", { class: "tools" },
@@ -130,7 +123,7 @@ export class Shell {
     const { overview, whoami } = this;
     if (!overview) return null;
     return h("p", {}, whoami?.root_name ? `${whoami.root_name} · ` : "", `homeostat ${whoami?.version ?? ""} · generation ${overview.generation}`, overview.missed_slots ? ` · ${overview.missed_slots} slots missed` : "",
-      whoami ? ` · ${whoami.name ? `${whoami.name}, scope ${whoami.scope}` : "reading without a token"}` : "");
+      whoami ? ` · ${whoami.scope ? `${whoami.name ?? "owner"}, scope ${whoami.scope}` : "reading without a token"}` : "");
   }
 
   name() {

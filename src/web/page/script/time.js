@@ -27,9 +27,9 @@ export function span(length) {
   const all = Math.max(0, length);
   if (all < 0.9995) return `${Math.round(all * 1000)} ms`;
   if (all < 10) return `${all.toFixed(1)} s`;
-  if (all < 99.5) return `${Math.round(all)} s`;
+  if (all < 119.5) return `${Math.round(all)} s`;
   const minutes = Math.floor(all / 60);
-  if (minutes < 100) return `${minutes} min`;
+  if (minutes < 120) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   const days = Math.floor(hours / 24);

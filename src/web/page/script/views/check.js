@@ -5,10 +5,13 @@ import { get, part } from "../ask.js";
 import { plot, room, timeline, WINDOWS } from "../charts.js";
 import { attempt } from "../dialogs.js";
 import { h } from "../dom.js";
-import { badge, button, ending, holder, link, nothing, panel, plural, repair, steps, tags } from "../parts.js";
+import { badge, button, ending, figure, holder, link, nothing, panel, plural, repair, steps, tags } from "../parts.js";
 import { ago, exact, now, seconds } from "../time.js";
 import { explanation, tree } from "../tree.js";
 import { code } from "../yaml.js";
+
+// So many repairs stand open.
+const SHOWN = 3;
 
 export function open(ctx) {
   const name = ctx.parts[0];
@@ -17,7 +20,7 @@ export function open(ctx) {
   let history = [];
   let looks = { looks: [], truncated: false };
   let repairs = [];
-  let span = "6h";
+  let span = null;
   let value = null;
   let then = null;
 
@@ -58,7 +61,7 @@ export function open(ctx) {
     const confirmed = check.baseline ?? explain?.baseline;
     const why = explain?.verdict?.why;
     return h("dl", { class: "brief" },
-      h("dt", {}, "Why"), h("dd", {}, why ? [h("code", {}, why.expression), h("span", { class: "dim" }, ` (${why.line})`)] : explain?.verdict?.error ?? "nothing was bad"),
+      h("dt", {}, "Why"), h("dd", {}, why ? because(why) : explain?.verdict?.error ?? "nothing was bad"),
       h("dt", {}, "Repairs"), h("dd", {}, holding(told, row)),
       row.looked ? [h("dt", {}, "Last look"), h("dd", {}, ago(row.looked), h("span", { class: "dim" }, ` · ${plural(row.looks ?? 0, "look")}`))] : null,
       h("dt", {}, "Next look"), h("dd", {}, when(trigger)),
@@ -66,6 +69,14 @@ export function open(ctx) {
       check.needed_by?.length ? [h("dt", {}, "Needed by"), h("dd", {}, list(check.needed_by))] : null,
       confirmed ? [h("dt", {}, "Confirmed"), h("dd", {}, h("code", {}, JSON.stringify(confirmed.value)), ` by ${confirmed.by} `, ago(confirmed.at), confirmed.reason ? `: ${confirmed.reason}` : "")] : null,
       (check.silences ?? []).map((one) => [h("dt", {}, "Silenced"), h("dd", {}, `by ${one.by}: ${one.reason || "no reason"}, ends `, ago(one.until), " ", button("End it", () => again(unsilence(one.id)), { class: "quiet" }))]));
+  };
+
+  /** The line that decided, with what it saw. */
+  const because = (why) => {
+    const line = check.explain.thresholds?.find((one) => one.line === why.line);
+    const saw = Object.entries(why.saw ?? {}).filter(([, value]) => value === null || typeof value !== "object").slice(0, 6);
+    return [h("span", { class: `line-name ${why.line}` }, why.line), " ", h("code", {}, line?.expression ?? why.expression),
+      saw.length ? h("span", { class: "dim" }, ` · ${saw.map(([name, value]) => `${name} ${value === null ? "()" : typeof value === "number" ? figure(value) : value}`).join(", ")}`) : null];
   };
 
   const list = (names) => names.map((one, index) => [index ? ", " : null, link(one)]);
@@ -98,7 +109,7 @@ export function open(ctx) {
     const plots = check.plots ?? [];
     const chosen = plots.find((one) => one.name === value) ?? plots[0];
     return panel("Over time", { id: "time", actions: choice },
-      timeline(history, check.row, { from, to, width }),
+      timeline(history, check.row, { from, to, width, first: first(from) }),
       chosen ? [
         plots.length > 1
           ? h("p", { class: "field inline" }, h("label", { for: "plotted" }, "Value"), h("select", { id: "plotted", value: chosen.name, on: { change: (event) => { value = event.target.value; ctx.redraw(); } } }, plots.map((one) => h("option", { value: one.name }, one.name))))
@@ -107,6 +118,13 @@ export function open(ctx) {
         looks.truncated ? h("p", { class: "dim" }, "Only the newest looks of this time are drawn.") : null,
       ] : null,
       events());
+  };
+
+  /** When looking began, if that was in the time shown. */
+  const first = (from) => {
+    const oldest = looks.truncated ? null : looks.looks[0]?.at;
+    const changed = history.findLast((entry) => entry.what === "change");
+    return oldest && changed?.from === "UNKNOWN" ? Math.max(from, Math.min(oldest, changed.at)) : from;
   };
 
   const events = () => {
@@ -152,10 +170,13 @@ export function open(ctx) {
   };
 
   const past = () => panel("Repairs", { id: "repairs" },
-    repairs.length === 0 ? nothing("Nothing was repaired yet.") : repairs.map((one) => repair(one, {
-      named: false,
-      actions: one.undoable ? button("Undo…", () => again(undo(one))) : one.why_not && one.phase === "verified" ? h("span", { class: "dim" }, `cannot be undone: ${one.why_not}`) : null,
-    })));
+    repairs.length === 0 ? nothing("Nothing was repaired yet.") : repairs.slice(0, SHOWN).map(mended),
+    repairs.length > SHOWN ? h("details", {}, h("summary", {}, `${repairs.length - SHOWN} before`), repairs.slice(SHOWN).map(mended)) : null);
+
+  const mended = (one) => repair(one, {
+    named: false,
+    actions: one.undoable ? button("Undo…", () => again(undo(one))) : one.phase === "verified" && !one.undone ? h("span", { class: "dim" }, `It cannot be undone: ${one.why_not}.`) : null,
+  });
 
   const waiting = () => (check.proposals ?? []).map((proposal) => h("section", { class: "panel proposal", key: `proposal ${proposal.attempt}` },
     h("header", {}, h("h2", {}, `Repair ${proposal.attempt} waits for approval`), h("span", { class: "dim push" }, "until ", ago(proposal.until))),
@@ -170,17 +191,18 @@ export function open(ctx) {
       return 200;
     },
     async load(signal) {
+      check = await get(path, {}, signal);
+      // What stands now lies well inside the time shown.
+      span ??= (WINDOWS.find(([, , length]) => length >= 2 * (now() - check.row.since)) ?? WINDOWS.at(-1))[0];
       const since = now() - length();
-      const [one, events, seen, mended] = await Promise.all([
-        get(path, {}, signal),
+      const [events, seen, done] = await Promise.all([
         get("/api/history", { check: name, since, limit: 300 }, signal),
         get(`${path}/looks`, { since, limit: 2_000 }, signal),
         get("/api/repairs", { check: name, limit: 10 }, signal),
       ]);
-      check = one;
       history = events;
       looks = seen;
-      repairs = mended;
+      repairs = done;
     },
     render: () => [
       head(),
