@@ -10,6 +10,7 @@ mod approval;
 mod claims;
 mod hours;
 mod looking;
+mod pauses;
 mod reload;
 mod repairing;
 mod round;
@@ -91,8 +92,14 @@ pub enum Input {
 #[derive(Clone, Debug)]
 pub enum Command {
     Pause(Pause),
-    /// Ends the pause, and a storm.
+    /// Ends the pause, and a storm. Pauses of single checks last.
     Resume,
+    /// Holds the repairs of these checks.
+    PauseChecks {
+        checks: Vec<Name>,
+        pause: Pause,
+    },
+    ResumeChecks(Vec<Name>),
     /// Its number and time are given by the core; see [`Core::silences`].
     Silence(Silence),
     /// Ends the silence of this number.
@@ -199,6 +206,8 @@ pub struct Core {
     /// When an event last began each investigation.
     inquired: BTreeMap<Name, Moment>,
     pause: Option<Pause>,
+    /// Pauses of single checks.
+    pauses: BTreeMap<Name, Pause>,
     silences: Vec<Silence>,
     storm: Option<Storm>,
     /// When checks turned bad, as far as that may still count for a storm.
@@ -308,6 +317,7 @@ impl Core {
             inquiries: BTreeMap::new(),
             inquired: BTreeMap::new(),
             pause: saved.pause,
+            pauses: saved.pauses,
             silences: saved.silences,
             storm: None,
             turns: BTreeMap::new(),
@@ -401,6 +411,8 @@ impl Core {
                 self.end_storm("a person let repairs go on".to_owned(), out);
                 self.release(HeldBy::Pause, out);
             }
+            Command::PauseChecks { checks, pause } => self.pause_checks(checks, pause, out),
+            Command::ResumeChecks(checks) => self.resume_checks(&checks, out),
             Command::Silence(silence) => self.silence(silence, out),
             Command::Unsilence(id) => {
                 self.silences.retain(|silence| silence.id != id);

@@ -22,6 +22,7 @@ use super::{
     masks::Masks,
     pause,
     pool::{Answers, Item, Pool},
+    progress::{Progress, Said},
     pulse::Pulse,
     records::Records,
     trail::{Mark, Trails},
@@ -115,6 +116,7 @@ pub(super) struct Parts {
     pub tails: Arc<Tails>,
     pub board: Arc<Standings>,
     pub ledger: super::counts::Counts,
+    pub progress: Arc<Progress>,
     /// `--set NAME=VALUE`.
     pub set: Arc<BTreeMap<String, Value>>,
     pub pulse: Arc<Pulse>,
@@ -255,6 +257,13 @@ impl Driver {
                 None => self.core.next_due(),
             };
             self.tend();
+            self.parts.progress.goes_round(Said {
+                now,
+                next_due: due,
+                missed: self.core.missed(),
+                stopping: self.stopping.is_some(),
+                store: self.parts.records.trouble(),
+            });
             let wait = due.map_or(LONGEST, |due| due.since(now));
             let longest = match self.looking.is_idle() {
                 true => LONGEST,
@@ -738,6 +747,7 @@ impl Driver {
         self.parts
             .board
             .set(&report.check, report.status, &report.verdict.message);
+        self.parts.progress.looked();
         self.trails.look(&report.check, &report.verdict);
         let seconds = report.verdict.duration_ms / 1000.0;
         self.parts.pulse.look(&report.check, seconds);
@@ -901,6 +911,7 @@ impl Driver {
             held_why: hold.and_then(|hold| hold.why.clone()),
             opens: opens.map(Moment::seconds),
             behind: self.core.behind(name).map(ToString::to_string),
+            pause: self.core.own_pause(name).cloned(),
             attempt: attempts
                 .get(name)
                 .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
@@ -964,6 +975,7 @@ impl Driver {
             tails: Arc::default(),
             board: Arc::new(self.parts.board.copy()),
             ledger: self.parts.ledger.clone(),
+            progress: Arc::default(),
             set: self.parts.set.clone(),
             pulse: Arc::default(),
             repairs: Vec::new(),

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     answer::{Answer, StepAnswer},
     overview::{Beat, Overview, Waiting, Wanted},
+    progress::{Health, Progress},
     pulse::Pulse,
     sight::{Sessions, Sight, Workbench},
 };
@@ -28,6 +29,7 @@ use crate::{
 pub struct Handle {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) news: broadcast::Sender<Arc<News>>,
+    pub(super) progress: Arc<Progress>,
     pub(super) pulse: Arc<Pulse>,
 }
 
@@ -67,6 +69,10 @@ pub(super) enum Request {
     },
     Pause(Pause, oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
+    /// Holds the repairs of these checks.
+    PauseChecks(Vec<Name>, Pause, oneshot::Sender<()>),
+    /// Answers with those of them that were paused by themselves.
+    ResumeChecks(Vec<Name>, oneshot::Sender<Vec<Name>>),
     /// Answers with the silence as it is kept.
     Silence(Silence, oneshot::Sender<Silence>),
     /// Answers whether there was one of that number.
@@ -154,6 +160,9 @@ pub struct StandingAnswer {
     /// The check it waits behind: one that it needs and that is CRITICAL, or that nobody has looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
+    /// Its own pause: its repairs wait, whatever the kill switch says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
 }
@@ -243,6 +252,11 @@ pub enum News {
         complaints: Vec<Complaint>,
     },
     Paused(Option<Pause>),
+    /// The repairs of these checks wait, or (`None`) no longer.
+    ChecksPaused {
+        checks: Vec<Name>,
+        pause: Option<Pause>,
+    },
     Silenced(Silence),
     Unsilenced(u64),
     Investigated {
@@ -342,6 +356,17 @@ impl Handle {
         self.ask(Request::Resume).await
     }
 
+    /// Holds the repairs of these checks; looking and telling go on.
+    pub async fn pause_checks(&self, checks: Vec<Name>, pause: Pause) -> Result<(), Gone> {
+        self.ask(|reply| Request::PauseChecks(checks, pause, reply))
+            .await
+    }
+
+    /// Lets these checks be repaired again. Answers with those that were paused by themselves.
+    pub async fn resume_checks(&self, checks: Vec<Name>) -> Result<Vec<Name>, Gone> {
+        self.ask(|reply| Request::ResumeChecks(checks, reply)).await
+    }
+
     /// Its number and time are given by the engine.
     pub async fn silence(&self, silence: Silence) -> Result<Silence, Gone> {
         self.ask(|reply| Request::Silence(silence, reply)).await
@@ -435,6 +460,11 @@ impl Handle {
     /// Finishes what was started, then ends.
     pub async fn stop(&self) -> Result<(), Gone> {
         self.ask(Request::Stop).await
+    }
+
+    /// How it gets on, without asking the loop.
+    pub fn health(&self) -> Health {
+        self.progress.health()
     }
 
     /// What happens from now on.

@@ -17,9 +17,11 @@ use tokio::{
 use super::{
     board::Standings,
     counts::{Counts, Sum},
+    deadman::Switch,
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
     pause,
+    progress::Progress,
     pulse::Pulse,
     records::{Kept, Records, Scribe},
     sight::Workbench,
@@ -163,6 +165,14 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         other => StartError::Refused(whole(&other)),
     })?;
     let keep = ground.settings.keep.clone();
+    let switch = match options.watch {
+        true => Switch::of(&ground.settings, &options.root, |name| {
+            let given = options.env.get(name).cloned();
+            given.or_else(|| std::env::var(name).ok())
+        })
+        .map_err(StartError::Refused)?,
+        false => None,
+    };
     let mut loader = Loader::new(&options, ground, own.clone())?;
     let seen = watch::signatures(&options.rules);
     let loaded = loader.first()?;
@@ -200,10 +210,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, heard) = broadcast::channel(1024);
+    let progress = Arc::new(Progress::default());
     let pulse = Arc::<Pulse>::default();
     let handle = Handle {
         requests,
         news,
+        progress: progress.clone(),
         pulse: pulse.clone(),
     };
     let outline = if options.watch {
@@ -224,6 +236,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         tails: Arc::new(Tails::default()),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
+        progress: progress.clone(),
         set: Arc::new(options.set.clone()),
         pulse,
         repairs,
@@ -256,6 +269,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         recall(driver.workbench(), own.clone(), now, sender.clone());
     }
     let driven = tokio::spawn(driver.run(first, complaints));
+    let deadman = switch.map(|it| tokio::spawn(it.hold(progress, options.clock.clone())));
     let switch = watch
         .is_none()
         .then(|| tokio::spawn(pause::follow(own, sender.clone())));
@@ -267,6 +281,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         }
         forward.abort();
         tidied.abort();
+        if let Some(deadman) = deadman {
+            deadman.abort();
+        }
         if let Some(switch) = switch {
             switch.abort();
         }

@@ -12,6 +12,7 @@
 //! | [`dry`] | the dry driver |
 //! | `failpoint` | where tests kill it |
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
+//! | [`progress`], `deadman` | whether it gets on; a heartbeat out while it does |
 //! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
 //! | [`pulse`] | what may be read without asking the loop |
 //! | [`news`] | what happened, as programs read it |
@@ -20,6 +21,7 @@
 pub mod answer;
 mod board;
 mod counts;
+mod deadman;
 mod driver;
 pub mod dry;
 mod failpoint;
@@ -33,6 +35,7 @@ pub mod news;
 pub mod overview;
 mod pause;
 mod pool;
+pub mod progress;
 pub mod pulse;
 mod records;
 mod repair;

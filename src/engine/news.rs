@@ -23,7 +23,7 @@ pub fn kind(news: &News) -> &'static str {
         News::Note { .. } => "note",
         News::Reloaded { .. } => "reloaded",
         News::Refused { .. } => "refused",
-        News::Paused(_) => "paused",
+        News::Paused(_) | News::ChecksPaused { .. } => "paused",
         News::Silenced(_) => "silenced",
         News::Unsilenced(_) => "unsilenced",
         News::Investigated { .. } => "investigated",
@@ -75,6 +75,14 @@ pub fn json(news: &News, now: Moment) -> Value {
         } => {
             json!({"news": "refused", "generation": generation, "complaints": machine(complaints)})
         }
+        News::ChecksPaused { checks, pause } => json!({
+            "news": "paused",
+            "checks": checks,
+            "paused": pause.is_some(),
+            "by": pause.as_ref().map(|it| &it.by),
+            "reason": pause.as_ref().map(|it| &it.reason),
+            "until": pause.as_ref().and_then(|it| it.until).map(Moment::seconds),
+        }),
         News::Paused(pause) => json!({
             "news": "paused",
             "paused": pause.is_some(),

@@ -375,8 +375,8 @@ impl Driver {
     }
 
     /// Whether the remediation of this check alone is paused.
-    fn is_paused(&self, _name: &Name) -> bool {
-        false
+    fn is_paused(&self, name: &Name) -> bool {
+        self.core.own_pause(name).is_some()
     }
 
     pub(super) fn counts(&self) -> Counts {

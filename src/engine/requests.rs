@@ -103,6 +103,30 @@ impl Driver {
                 self.flush();
                 let _ = reply.send(());
             }
+            Request::PauseChecks(checks, pause, reply) => {
+                let command = Command::PauseChecks {
+                    checks: checks.clone(),
+                    pause: pause.clone(),
+                };
+                self.command(command, now, out);
+                self.flush();
+                let pause = Some(pause);
+                self.tell(News::ChecksPaused { checks, pause });
+                let _ = reply.send(()); // whoever asked may have gone
+            }
+            Request::ResumeChecks(checks, reply) => {
+                let paused = |name: &Name| self.core.own_pause(name).is_some();
+                let checks: Vec<Name> = checks.into_iter().filter(paused).collect();
+                if !checks.is_empty() {
+                    self.command(Command::ResumeChecks(checks.clone()), now, out);
+                    self.flush();
+                    self.tell(News::ChecksPaused {
+                        checks: checks.clone(),
+                        pause: None,
+                    });
+                }
+                let _ = reply.send(checks); // whoever asked may have gone
+            }
             Request::Silence(silence, reply) => {
                 let id = self.core.next_silence();
                 self.command(Command::Silence(silence), now, out);

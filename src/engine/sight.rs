@@ -236,7 +236,7 @@ impl Driver {
                 .map(SilenceAnswer::from)
                 .collect(),
             baseline: standing.prior.baseline.clone(),
-            pause: self.core.pause().map(PauseAnswer::from),
+            pause: self.core.own_pause(name).map(PauseAnswer::from),
             check,
         })
     }

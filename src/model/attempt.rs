@@ -1,6 +1,6 @@
 //! An attempt at one rung of a ladder, and the rows in which all of this is stored.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -215,6 +215,8 @@ pub enum Row {
         hold: Hold,
     },
     Pause(Option<Pause>),
+    /// Every pause of a single check that has not ended.
+    Pauses(BTreeMap<Name, Pause>),
     /// Every silence that has not ended.
     Silences(Vec<Silence>),
     Storm(Option<Storm>),
@@ -283,6 +285,8 @@ pub struct Saved {
     /// Open attempts only.
     pub attempts: Vec<Attempt>,
     pub pause: Option<Pause>,
+    /// Pauses of single checks.
+    pub pauses: BTreeMap<Name, Pause>,
     pub silences: Vec<Silence>,
     pub storm: Option<Storm>,
     /// (name, when it was heard last, what it brought).

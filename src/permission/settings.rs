@@ -16,7 +16,29 @@ pub struct Settings {
     /// The program by which `restart_unit` steps restart a unit of systemd.
     pub systemctl: String,
     pub keep: Keep,
+    /// A heartbeat out, only while the engine works off its agenda: for whoever watches this engine.
+    pub heartbeat: Option<Heartbeat>,
     pub api: ApiSettings,
+}
+
+/// The dead man's switch: where heartbeats go. At least one of URL and file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Asked with GET; the host needs no entry in `allow.reach`. Redirects are not followed.
+    pub url: Option<String>,
+    /// The variable that holds the URL, when that is a secret.
+    pub url_env: Option<String>,
+    /// Written anew each time: `{"alive": "2026-01-06T12:00:00.000Z", "now": 1767700800.0, "pid": 4711}`. Absolute, or below
+    /// the root.
+    pub file: Option<String>,
+    /// By default 60s; at least 1s.
+    #[serde(default = "every_minute")]
+    pub every: Span,
+}
+
+fn every_minute() -> Span {
+    Span::seconds(60)
 }
 
 /// Who may ask what over the loopback address. The owner-only socket is not concerned.
@@ -86,6 +108,7 @@ impl Default for Settings {
             allow: Allow::default(),
             systemctl: "/usr/bin/systemctl".to_owned(),
             keep: Keep::default(),
+            heartbeat: None,
             api: ApiSettings::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Reading `homeostat.yaml` at the root, by the same safe YAML as rules.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{
     complaint::{Complaint, Severity},
@@ -11,7 +11,8 @@ use crate::{
         node::{self, Tree},
         text::{Mistake, Place},
     },
-    permission::{Settings, reaching, restarting},
+    net::exchange,
+    permission::{Settings, reaching, restarting, settings::Heartbeat},
 };
 
 /// The name of the file.
@@ -102,6 +103,9 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
             );
         }
     }
+    if let (Some(heartbeat), Some(at)) = (&settings.heartbeat, node.get("heartbeat")) {
+        check_heartbeat(heartbeat, at, mistakes);
+    }
     check_entries(
         node,
         "reach",
@@ -120,6 +124,34 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
     );
     if let Err(why) = restarting::program(&settings.systemctl) {
         mistakes.push(Mistake::new("bad-value", why, place("systemctl")));
+    }
+}
+
+/// A heartbeat goes somewhere, to one address at most, and not all the time.
+fn check_heartbeat(heartbeat: &Heartbeat, node: &node::Node, mistakes: &mut Vec<Mistake>) {
+    let place = |key: &str| node.get(key).unwrap_or(node).place.clone();
+    if heartbeat.url.is_none() && heartbeat.url_env.is_none() && heartbeat.file.is_none() {
+        let wrong = Mistake::new(
+            "missing-key",
+            "the heartbeat goes nowhere",
+            node.place.clone(),
+        );
+        mistakes.push(wrong.help("write `url`, `url_env` or `file`"));
+    }
+    if heartbeat.url.is_some() && heartbeat.url_env.is_some() {
+        let why = "`url` says where it goes already";
+        mistakes.push(Mistake::new("bad-value", why, place("url_env")));
+    }
+    if let Some(Err(why)) = heartbeat.url.as_deref().map(exchange::url) {
+        mistakes.push(Mistake::new("bad-value", why, place("url")));
+    }
+    if heartbeat.file.as_deref() == Some("") {
+        let why = "a file has a name";
+        mistakes.push(Mistake::new("bad-value", why, place("file")));
+    }
+    if heartbeat.every.0 < Duration::from_secs(1) {
+        let why = "a heartbeat is sent at most once a second";
+        mistakes.push(Mistake::new("bad-value", why, place("every")));
     }
 }
 
@@ -197,5 +229,10 @@ mod tests {
             ["bad-value 1:12", "bad-value 3:16"]
         );
         assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
+        assert_eq!(told("heartbeat: { every: 2m }\n"), ["missing-key 1:12"]);
+        assert_eq!(
+            told("heartbeat:\n  url: 'ftp://a'\n  url_env: A\n  every: 10ms\n"),
+            ["bad-value 2:8", "bad-value 3:12", "bad-value 4:10"]
+        );
     }
 }

@@ -27,6 +27,7 @@ pub struct Paged {
 
 pub(super) const SILENCES: &str = "silences";
 pub(super) const STORM: &str = "storm";
+pub(super) const PAUSES: &str = "pauses";
 
 /// Compressed bodies are not read past this: more was never written.
 const BODY_BYTES: u64 = 1 << 30;
@@ -71,6 +72,7 @@ impl Store {
             .map_err(broken(doing))?;
         saved.pause = pause.map(|body| parse(&body)).transpose()?;
         saved.silences = self.order(SILENCES)?.unwrap_or_default();
+        saved.pauses = self.order(PAUSES)?.unwrap_or_default();
         saved.storm = self.order(STORM)?;
         saved.heartbeats = self.heartbeats()?;
         let mut query = self

@@ -21,7 +21,7 @@ use crate::model::{
 
 use super::{
     Durability, HistoryEntry, Store, StoreError,
-    load::{SILENCES, STORM},
+    load::{PAUSES, SILENCES, STORM},
 };
 
 impl Store {
@@ -126,6 +126,7 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
             },
         ),
         Row::Silences(silences) => put_order(conn, SILENCES, Some(silences)),
+        Row::Pauses(pauses) => put_order(conn, PAUSES, Some(pauses)),
         Row::Storm(storm) => put_order(conn, STORM, storm.as_ref()),
         Row::Page(page) => put_page(conn, page),
         Row::Heartbeat { name, at, payload } => put_heartbeat(conn, name, *at, payload),
@@ -379,7 +380,12 @@ mod tests {
 
     #[test]
     fn what_stands_and_what_people_were_told_is_read_back() {
-        use crate::model::standing::{Silence, Storm};
+        use std::collections::BTreeMap;
+
+        use crate::model::{
+            Name,
+            standing::{Silence, Storm},
+        };
         let (dir, mut store) = store();
         let silence = Silence {
             id: 3,
@@ -409,7 +415,18 @@ mod tests {
             at: NOON.plus(minutes(u64::from(files))),
             payload: json!({"files": files}),
         };
+        let pauses: BTreeMap<Name, Pause> = [(
+            "a".into(),
+            Pause {
+                at: NOON,
+                by: "ann".to_owned(),
+                reason: "by hand".to_owned(),
+                until: None,
+            },
+        )]
+        .into();
         let rows = [
+            Row::Pauses(pauses.clone()),
             Row::Silences(vec![silence.clone()]),
             Row::Storm(Some(storm.clone())),
             Row::Page(page(None, "first")),
@@ -422,6 +439,7 @@ mod tests {
         let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
         let saved = store.load().unwrap();
         assert_eq!((saved.silences, saved.storm), (vec![silence], Some(storm)));
+        assert_eq!(saved.pauses, pauses);
         let heard = ("nightly".into(), NOON.plus(minutes(2)), json!({"files": 2}));
         assert_eq!(saved.heartbeats, [heard]);
         let pages = store.pages(10).unwrap();

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{
         answer::{Answer, StepAnswer},
-        handle::ReloadAnswer,
+        handle::{ReloadAnswer, StatusAnswer},
     },
     model::{
         moment::Moment,
@@ -60,11 +60,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .error(404, "there is no investigation of that name")
             .waits(),
         Endpoint::post("/api/pause", pause)
-            .is("pause", "Stops all remediation from starting, until it is resumed or the time is over.")
+            .is("pause", "Stops remediation from starting, of all checks or of the named ones, until it is resumed or the time is over.")
             .body::<Stop>()
-            .answers::<Paused>(),
+            .answers::<Paused>()
+            .error(404, of_checks),
         Endpoint::post("/api/resume", resume)
-            .is("resume", "Ends a pause, and a storm.")
+            .is("resume", "Ends a pause, and a storm; with names the pauses of these checks alone.")
+            .body::<Go>()
+            .error(404, of_checks)
             .answers::<Resumed>()
             .error(409, "the file that pauses cannot be removed"),
         Endpoint::post("/api/silence", silence)
@@ -191,11 +194,15 @@ struct Stop {
     for_s: Option<f64>,
     #[schemars(length(max = 500))]
     by: Option<String>,
+    /// Only of these; the kill switch stays as it is.
+    checks: Vec<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct Paused {
     paused: bool,
+    /// Empty: all of them.
+    checks: Vec<String>,
     by: String,
     reason: String,
     /// Epoch seconds.
@@ -211,9 +218,17 @@ async fn pause(State(api): State<Api>, caller: Caller, Said(stop): Said<Stop>) -
         reason: limited("reason", stop.reason)?,
         until: span.map(|span| now.plus(span)),
     };
-    api.handle.pause(pause.clone()).await?;
+    let checks = api.known(stop.checks).await?;
+    match checks.is_empty() {
+        true => api.handle.pause(pause.clone()).await?,
+        false => {
+            let paused = api.handle.pause_checks(checks.clone(), pause.clone());
+            paused.await?;
+        }
+    }
     Ok(Json(Paused {
         paused: true,
+        checks: checks.iter().map(ToString::to_string).collect(),
         by: pause.by,
         reason: pause.reason,
         until: pause.until.map(Moment::seconds),
@@ -232,9 +247,30 @@ fn span(seconds: f64) -> Result<Duration, Refusal> {
 struct Resumed {
     paused: bool,
     was_paused: bool,
+    /// Those of the named checks that were paused by name.
+    checks: Vec<String>,
+    /// Checks that are paused by name still.
+    still_paused: Vec<String>,
 }
 
-async fn resume(State(api): State<Api>) -> Answered<Resumed> {
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Go {
+    /// Only of these, which were paused by name. Without any the kill switch is turned off, and nothing else.
+    checks: Vec<String>,
+}
+
+async fn resume(State(api): State<Api>, Said(go): Said<Go>) -> Answered<Resumed> {
+    let named = api.known(go.checks).await?;
+    if !named.is_empty() {
+        let resumed = api.handle.resume_checks(named).await?;
+        return Ok(Json(Resumed {
+            paused: false,
+            was_paused: !resumed.is_empty(),
+            checks: resumed.iter().map(ToString::to_string).collect(),
+            still_paused: paused_by_name(&api.handle.status().await?),
+        }));
+    }
     let status = api.handle.status().await?;
     let was = status.paused.is_some() || status.storm.is_some();
     let file = api.root.join(OWN).join(PAUSE_FILE);
@@ -250,7 +286,14 @@ async fn resume(State(api): State<Api>) -> Answered<Resumed> {
     Ok(Json(Resumed {
         paused: false,
         was_paused: was || removed,
+        checks: Vec::new(),
+        still_paused: paused_by_name(&status),
     }))
+}
+
+fn paused_by_name(status: &StatusAnswer) -> Vec<String> {
+    let paused = status.checks.iter().filter(|it| it.pause.is_some());
+    paused.map(|it| it.name.clone()).collect()
 }
 
 #[derive(Deserialize, JsonSchema)]

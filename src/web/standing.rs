@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -18,23 +18,20 @@ use super::{
     refusal::{Part, Refusal, Wanted},
 };
 use crate::{
-    clock,
     engine::{
         handle::{Proposal, StatusAnswer},
         overview::{self, MOST_ROWS, Overview, SilenceAnswer},
+        progress::Health,
     },
     model::{Name, status::Status},
     store::{HISTORY_LIMIT, HistoryQuery},
 };
 
-/// How long a healthy engine may take to say how it is.
-const PULSE: std::time::Duration = std::time::Duration::from_secs(2);
-
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/healthz", healthz)
-            .is("healthz", "Whether the engine itself goes on, not only its socket.")
-            .answers::<Alive>()
+            .is("healthz", "Whether the engine works off its agenda, not only whether its socket answers.")
+            .answers::<Health>()
             .error(503, "the engine does not answer"),
         Endpoint::get("/api/whoami", whoami)
             .is("whoami", "Who is asking, and what they may do.")
@@ -67,24 +64,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct Alive {
-    alive: bool,
-}
-
 async fn healthz(State(api): State<Api>) -> Response {
-    let answer = tokio::select! {
-        beat = api.handle.beat() => beat.ok(),
-        () = clock::sleep(PULSE) => None,
+    let health = api.handle.health();
+    let code = match health.alive {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    match answer {
-        Some(_) => Json(Alive { alive: true }).into_response(),
-        None => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the engine does not answer",
-        )
-        .into_response(),
-    }
+    (code, Json(health)).into_response()
 }
 
 async fn whoami(State(api): State<Api>, caller: Caller) -> Json<WhoAnswer> {

@@ -118,6 +118,25 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             let head = whole(Tone::Bad, "refused", &said);
             format!("{head}{}", indented(&complaints(all, style), 2))
         }
+        News::ChecksPaused { checks, pause } => {
+            let whose = text::clean(&checks.join(", "));
+            match pause {
+                Some(pause) => {
+                    let until = pause
+                        .until
+                        .map(|until| format!(" until {}", style.zone.relative(until, now)))
+                        .unwrap_or_default();
+                    let why = because(&pause.by, &pause.reason);
+                    let said = format!("{whose}: no repair starts{until}{why}");
+                    whole(Tone::Warning, "paused", &said)
+                }
+                None => whole(
+                    Tone::Good,
+                    "resumed",
+                    &format!("{whose}: repairs are allowed again"),
+                ),
+            }
+        }
         News::Paused(Some(pause)) => {
             let until = pause
                 .until
