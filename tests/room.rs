@@ -2,128 +2,19 @@
 
 mod common;
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
-use common::{Root, SOON, until};
+use common::{
+    Root, SOON,
+    room::{RULES, Room, room, serve},
+    until,
+};
 use homeostat::{
-    clock::SystemClock,
-    engine::live::Live,
-    permission::{OWN, settings::Reading},
-    web::{
-        self, Api,
-        client::{Client, ClientError},
-        socket::{self, Socket},
-    },
+    permission::OWN,
+    web::{self, socket},
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::watch,
-};
-
-const RULES: &str = "
-vars: { most: 5 }
-checks:
-  - name: weights
-    about: The weights are there.
-    tags: [data]
-    trigger: { every: 1h, events: [ { file: data/weights.json } ] }
-    probe: { json: { file: data/weights.json } }
-    let: { keys: 'if missing { 0 } else { doc.keys().len() }' }
-    threshold:
-      critical: 'keys > vars.most'
-      warning: missing
-    message: 'weights ${if missing { \"missing\" } else { \"there\" }}'
-    remediation:
-      when: [warning]
-      steps: [ { restore_file: { file: data/weights.json, from: rules/defaults/weights.json } } ]
-  - name: load
-    trigger: { every: 1h, events: [ { file: data/load.json } ] }
-    probe: { json: { file: data/load.json } }
-    value: doc.load
-    threshold:
-      critical: { above: 9, clear: 8 }
-      warning: { above: 5 }
-    message: 'load ${doc.load}'
-    needs: [weights]
-investigations:
-  - name: session
-    about: Looks at both.
-    checks: [weights, load]
-    journal: logs/session.jsonl
-";
-
-struct Room {
-    root: Root,
-    live: Live,
-    client: Client,
-    end: watch::Sender<bool>,
-}
-
-async fn room() -> Room {
-    let root = Root::new();
-    root.put("rules/weights.yaml", RULES);
-    root.put("rules/defaults/weights.json", "{\"a\": 1}\n");
-    root.put("data/weights.json", "{\"a\": 1}\n");
-    root.put("data/load.json", "{\"load\": 2.5}\n");
-    serve(root).await
-}
-
-async fn serve(root: Root) -> Room {
-    let live = root.start().await.expect("it starts");
-    let (end, ending) = watch::channel(false);
-    let clock = Arc::new(SystemClock);
-    let api = Api::new(
-        live.handle.clone(),
-        clock,
-        root.path().to_owned(),
-        Reading::Open,
-    );
-    let socket = Socket::bind(&root.at(OWN)).expect("a socket");
-    tokio::spawn(socket.serve(web::router(api), ending));
-    let client = Client::find(root.path()).await.expect("it answers");
-    Room {
-        root,
-        live,
-        client,
-        end,
-    }
-}
-
-impl Room {
-    async fn get(&self, path: &str) -> Value {
-        let answer: Result<Value, ClientError> = self.client.get(path).await;
-        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
-    }
-
-    async fn refused(&self, path: &str) -> (u16, String) {
-        match self.client.get::<Value>(path).await {
-            Err(ClientError::Refused { status, error }) => (status, error),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
-    async fn row(&self, name: &str) -> Value {
-        let overview = self.get("/api/overview").await;
-        let rows = overview["checks"].as_array().expect("rows");
-        let found = rows.iter().find(|row| row["name"] == name);
-        found.cloned().unwrap_or_else(|| panic!("{overview}"))
-    }
-
-    async fn looked(&self) {
-        until(SOON, "the first looks", async || {
-            let overview = self.get("/api/overview").await;
-            (overview["counts"]["OK"] == 2).then_some(())
-        })
-        .await;
-    }
-
-    async fn stop(self) {
-        let _ = self.end.send(true);
-        self.live.handle.stop().await.expect("it runs");
-        self.live.finished().await;
-    }
-}
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_tells_how_everything_stands() {

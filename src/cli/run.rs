@@ -25,13 +25,14 @@ use crate::{
         live::{Live, StartError},
         news as told,
     },
-    permission::settings::Reading,
     rules,
     web::{
         self, Api,
         client::Client,
+        door::Door,
         loopback::{ListenError, Loopback},
         socket::Socket,
+        tokens::Keys,
     },
 };
 
@@ -48,7 +49,7 @@ pub async fn run(site: &Site, listen_to: Option<&str>, screen: &Screen) -> Outco
         other => other?,
     };
     let (end, ending) = watch::channel(false);
-    let served = match serve(site, &live.handle, loopback, &ending) {
+    let served = match serve(site, &live.handle, loopback, &ending, screen) {
         Ok(served) => served,
         Err(failure) => {
             super::reach::end(live).await?;
@@ -124,12 +125,20 @@ fn serve(
     handle: &Handle,
     loopback: Option<Loopback>,
     ending: &watch::Receiver<bool>,
+    screen: &Screen,
 ) -> Result<Served, Failure> {
+    let settings = rules::settings::load(&site.root)
+        .map_err(Failure::rules)?
+        .api;
+    let (keys, wrong) = Keys::load(&site.root, &settings, |name| std::env::var(name).ok());
+    for why in wrong {
+        screen.warn(&why);
+    }
     let api = Api::new(
         handle.clone(),
         Arc::new(SystemClock),
         site.root.clone(),
-        Reading::Open,
+        settings.reading,
     );
     let socket =
         Socket::bind(&site.own()).map_err(|error| Failure::new(SOFTWARE, chain(&error)))?;
@@ -139,8 +148,9 @@ fn serve(
     )];
     let address = loopback.map(|loopback| {
         let address = format!("http://{}", loopback.address());
+        let door = Door::new(keys, settings.reading);
         tasks.push(tokio::spawn(
-            loopback.serve(web::read_only(api), ending.clone()),
+            loopback.serve(web::loopback_router(api, door), ending.clone()),
         ));
         address
     });

@@ -415,7 +415,11 @@ impl Core {
             Command::ResumeChecks(checks) => self.resume_checks(&checks, out),
             Command::Silence(silence) => self.silence(silence, out),
             Command::Unsilence(id) => {
-                self.silences.retain(|silence| silence.id != id);
+                let now = self.now;
+                for silence in self.silences.iter_mut().filter(|it| it.id == id) {
+                    silence.until = silence.until.min(now);
+                }
+                self.forget_silences();
                 out.push(Output::Persist(Row::Silences(self.silences.clone())));
                 self.release(HeldBy::Silence, out);
             }
@@ -488,7 +492,7 @@ impl Core {
     /// Numbers a silence and keeps it; what has ended is forgotten.
     fn silence(&mut self, silence: Silence, out: &mut Vec<Output>) {
         let now = self.now;
-        self.silences.retain(|silence| now < silence.until);
+        self.forget_silences();
         self.silences.push(Silence {
             id: self.next_silence(),
             at: now,
@@ -497,7 +501,14 @@ impl Core {
         out.push(Output::Persist(Row::Silences(self.silences.clone())));
     }
 
-    /// The number the next silence gets: one that no silence in force has.
+    /// Forgets the silences that have ended, but for the last one: its number is not given again.
+    fn forget_silences(&mut self) {
+        let (now, last) = (self.now, self.next_silence() - 1);
+        let silences = &mut self.silences;
+        silences.retain(|silence| now < silence.until || silence.id == last);
+    }
+
+    /// The number the next silence gets: one that no silence ever had.
     pub fn next_silence(&self) -> u64 {
         let last = self.silences.iter().map(|silence| silence.id).max();
         last.map_or(1, |last| last.saturating_add(1))

@@ -38,7 +38,7 @@ use crate::{
         outline::Outline,
         text::{Mistake, Place},
     },
-    permission::{self, Permission, Secrets, Settings, secrets, settings::Keep},
+    permission::{self, Permission, Secrets, Settings, secrets, settings::Keep, tokens},
     probe::Tails,
     rules::{
         self,
@@ -133,14 +133,20 @@ impl Ground {
                 })
                 .collect(),
         };
-        let secrets = Arc::new(Secrets::new(&env.listed));
-        secrets::keep_out_of_the_log(secrets.clone());
         Ok(Ground {
-            secrets,
+            secrets: never_told(root, &settings, &env),
             settings,
             script: script::Engine::new(),
             env: Arc::new(env),
         })
+    }
+
+    /// The owner's token, made if there is none; from now on it is never told.
+    fn token(&mut self, root: &Path) -> Result<(), StartError> {
+        tokens::owner_token(&root.join(permission::OWN))
+            .map_err(|error| StartError::Refused(error.told()))?;
+        self.secrets = never_told(root, &self.settings, &self.env);
+        Ok(())
     }
 
     /// What may be done under this book: its own journals are out of reach for its steps.
@@ -156,14 +162,37 @@ impl Ground {
     }
 }
 
+/// The values of what `env` lists, and the tokens of the API. Those are secrets of the log as well.
+fn never_told(root: &Path, settings: &Settings, env: &Env) -> Arc<Secrets> {
+    let mut values = env.listed.clone();
+    // A token that cannot be read counts for nothing, and whoever serves the API says so.
+    let file = |path: &Path| tokens::read(path).ok().flatten();
+    let own = root.join(permission::OWN).join(tokens::FILE);
+    values.insert(format!("token {}", tokens::OWNER), file(&own));
+    for token in &settings.api.tokens {
+        let value = match (&token.env, &token.file) {
+            (Some(name), _) => std::env::var(name).ok(),
+            (None, Some(path)) => file(&root.join(path)),
+            (None, None) => None,
+        };
+        values.insert(format!("token {}", token.name), value);
+    }
+    let secrets = Arc::new(Secrets::new(&values));
+    secrets::keep_out_of_the_log(secrets.clone());
+    secrets
+}
+
 /// Starts an engine. Everything that can be wrong is found before it looks at anything.
 pub async fn start(options: Options) -> Result<Live, StartError> {
-    let ground = Ground::lay(&options)?;
+    let mut ground = Ground::lay(&options)?;
     let own = options.root.join(permission::OWN);
     let lock = Lock::take(&own).map_err(|error| match error {
         LockError::Held { pid } => StartError::Locked { pid },
         other => StartError::Refused(whole(&other)),
     })?;
+    if options.watch {
+        ground.token(&options.root)?;
+    }
     let keep = ground.settings.keep.clone();
     let switch = match options.watch {
         true => Switch::of(&ground.settings, &options.root, |name| {

@@ -7,9 +7,13 @@ use axum::{Json, Router, extract::DefaultBodyLimit, http::StatusCode, middleware
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{
-    acting, caller::Caller, checks, endpoint::Endpoint, health, investigations, openapi,
-    page,
-    records::HistoryAnswer, refusal::Refusal, repairs, rules, standing, stream,
+    acting, checks,
+    door::{self, Codes, Door, Needs},
+    endpoint::Endpoint,
+    health, investigations, openapi, page,
+    records::HistoryAnswer,
+    refusal::Refusal,
+    repairs, rules, standing, stream,
 };
 use crate::{
     clock::Clock,
@@ -29,6 +33,7 @@ pub struct Api {
     /// Whether reading over loopback needs a token.
     pub reading: Reading,
     pub(super) hub: Arc<stream::Hub>,
+    pub(super) codes: Arc<Codes>,
 }
 
 pub(super) type Answered<T> = Result<Json<T>, Refusal>;
@@ -43,6 +48,7 @@ impl Api {
             root,
             reading,
             hub,
+            codes: Arc::default(),
         }
     }
 }
@@ -65,27 +71,39 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     .collect()
 }
 
-/// Everything there is, for whoever the door lets in.
-pub(super) fn routes(api: Api) -> Router {
+/// Everything there is, each endpoint behind its own gate.
+fn routes(api: &Api) -> Router {
     let mut routes = Router::new();
     for endpoint in endpoints() {
+        let needs = Needs {
+            scope: endpoint.scope,
+            only_reads: endpoint.only_reads(),
+            waits: endpoint.waits,
+            largest: endpoint.largest,
+        };
+        let gate = middleware::from_fn_with_state(needs, door::gate);
         let handler = endpoint
             .handler
-            .layer(DefaultBodyLimit::max(endpoint.largest));
+            .layer(DefaultBodyLimit::disable()) // the gate has bounds
+            .route_layer(gate);
         routes = routes.route(endpoint.path, handler);
     }
-    unknown(routes).with_state(api)
+    unknown(routes).with_state(api.clone())
 }
 
 /// Everything, for whoever may open the owner's socket.
 pub fn router(api: Api) -> Router {
-    let owner = middleware::from_fn(
-        |mut request: axum::extract::Request, next: middleware::Next| {
-            request.extensions_mut().insert(Caller::owner());
-            next.run(request)
-        },
-    );
-    routes(api).layer(owner)
+    routes(&api)
+        .layer(middleware::from_fn(door::owner))
+        .layer(middleware::from_fn_with_state(api.codes, door::told))
+}
+
+/// Everything, for whoever the door on the loopback address lets in.
+pub fn loopback_router(api: Api, door: Door) -> Router {
+    let door = Arc::new(door);
+    routes(&api)
+        .layer(middleware::from_fn_with_state(door, door::loopback))
+        .layer(middleware::from_fn_with_state(api.codes, door::told))
 }
 
 /// Answers what no endpoint does.

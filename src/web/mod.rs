@@ -13,10 +13,11 @@
 //! | `openapi` | the description of all of it |
 //! | [`records`] | history and ledger, as scripts read them |
 //! | `refusal` | errors, and what is read strictly |
+//! | [`door`], [`tokens`], `limits` | what is judged before an endpoint is asked: where from, by whom, how often |
 //! | [`socket`] | the owner-only socket `state/homeostat/api.sock` |
 //! | [`loopback`] | the API on a loopback address |
 //! | [`page`] | what an operator sees in a browser |
-//! | `bound` | how many connections there may be at once |
+//! | `serve`, `bound` | serving connections; how many there may be, and how slow |
 //! | [`client`] | asking a running engine over its socket |
 
 mod acting;
@@ -25,10 +26,12 @@ mod bound;
 pub mod caller;
 mod checks;
 pub mod client;
+pub mod door;
 mod endpoint;
 mod excerpt;
 mod health;
 mod investigations;
+mod limits;
 pub mod loopback;
 mod openapi;
 pub mod page;
@@ -37,13 +40,10 @@ pub mod records;
 mod refusal;
 mod repairs;
 mod rules;
+mod serve;
 pub mod socket;
 mod standing;
 pub mod stream;
+pub mod tokens;
 
-pub use api::{Api, router};
-
-/// What only reads, for loopback.
-pub fn read_only(api: Api) -> axum::Router {
-    api::routes(api)
-}
+pub use api::{Api, loopback_router, router};
