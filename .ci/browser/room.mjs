@@ -32,7 +32,7 @@ export function launch() {
 
 export class Room {
   /** `theme` is `light` or `dark`; `phone` is 360 pixels wide. */
-  static async open(browser, engine, { theme = "light", phone = false, token = null } = {}) {
+  static async open(browser, engine, { theme = "light", phone = false, token = null, wait = true } = {}) {
     const room = new Room();
     room.engine = engine;
     room.complaints = [];
@@ -60,7 +60,7 @@ export class Room {
       if (!url.startsWith(engine.address) && !url.startsWith("data:")) room.complaints.push(`asked elsewhere: ${url}`);
     });
     await room.page.goto(`${engine.address}/${token ? `#token=${token}` : ""}`);
-    await room.page.locator("main h1").first().waitFor({ state: "attached" });
+    if (wait) await room.page.locator("main h1").first().waitFor({ state: "attached" });
     return room;
   }
 

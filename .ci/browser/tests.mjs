@@ -1,6 +1,7 @@
 // What an operator does at the page, told as tests: `[name, async ({ browser, engine, rooms }) => …]`.
 
 import assert from "node:assert/strict";
+import { Engine } from "./engine.mjs";
 import { Room } from "./room.mjs";
 
 const enter = async ({ browser, engine, rooms }, options = {}) => {
@@ -312,6 +313,26 @@ export const tests = [
     await room.go("#/approvals");
     await room.press("End it");
     await room.sees("Nothing is silenced");
+  }],
+
+  ["where reading needs a token too, it is asked for, and everything comes then", async (hands) => {
+    const guarded = new Engine(hands.engine.binary);
+    guarded.write("homeostat.yaml", "listen: 127.0.0.1:0\napi: { reading: token }\n");
+    try {
+      await guarded.start();
+      const room = await Room.open(hands.browser, guarded, { wait: false });
+      hands.rooms.push(room);
+      room.expected.push(/status of 401/);
+      const dialog = room.page.locator("dialog[open]", { hasText: "A token" });
+      await dialog.getByLabel("Token").fill(guarded.token);
+      await room.sees("wants a token", "#alarm");
+      assert.equal(await room.page.locator("main .checks").count(), 0);
+      await dialog.getByRole("button", { name: "Use it" }).click();
+      await room.sees("All is well");
+      await room.page.locator("#alarm .banner").waitFor({ state: "detached" });
+    } finally {
+      await guarded.end();
+    }
   }],
 
   ["an engine that stands still is told within ten seconds, and nothing looks well meanwhile", async (hands) => {

@@ -154,6 +154,8 @@ pub struct Row {
     pub acknowledged: Option<Acknowledged>,
     /// Its remediation is paused, by itself.
     pub paused: bool,
+    /// Its rule says how it is repaired.
+    pub repairable: bool,
 }
 
 /// A person said that they know.
@@ -361,6 +363,7 @@ impl Driver {
             silenced_until: self.core.silence_of(name).map(|it| it.until.seconds()),
             acknowledged: self.acknowledged(name),
             paused: self.is_paused(name),
+            repairable: check.outline.remediation.is_some(),
         })
     }
 

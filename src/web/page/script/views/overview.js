@@ -104,7 +104,7 @@ export function open(ctx) {
     if (row.paused) return "Its repairs are paused.";
     if (row.held_by) return [`Repairs are held by ${holder(row.held_by)}`, row.held_until ? [", which ends ", ago(row.held_until)] : null, row.held_why ? `: ${row.held_why}` : "."];
     if (row.status === "UNKNOWN") return "It cannot be told how it is; UNKNOWN starts no repair.";
-    return "Nothing is under way: no repair is planned, or it waits for its turn.";
+    return row.repairable ? "No repair is under way." : "Its rule repairs nothing: a person is needed.";
   };
 
   const groups = () => {
