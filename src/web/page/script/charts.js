@@ -5,7 +5,7 @@ import { figure, lower, STATUSES } from "./parts.js";
 import { clock, exact, span } from "./time.js";
 
 /** Of which time charts tell: key, words, seconds. */
-export const WINDOWS = [["1h", "1 h", 3_600], ["6h", "6 h", 21_600], ["1d", "1 day", 86_400], ["7d", "7 days", 604_800]];
+export const WINDOWS = [["15m", "15 min", 900], ["1h", "1 h", 3_600], ["6h", "6 h", 21_600], ["1d", "1 day", 86_400], ["7d", "7 days", 604_800]];
 
 /** Which status stood from when to when, by the changes of a history (any order) and the status of now. Before `first` nobody looked. */
 export function segments(history, status, from, to, first = from) {

@@ -122,9 +122,10 @@ export function steps(list) {
   if (!list || list.length === 0) return h("p", { class: "dim" }, "No step was taken.");
   return h("ol", { class: "steps" }, list.map((step) => {
     const [tone, word] = OUTCOMES[step.outcome] ?? ["plain", step.outcome];
+    const detail = step.outcome === "would" ? step.detail?.replace(/^would /, "") : step.detail;
     return h("li", {},
       h("p", {}, h("span", { class: `ending ${tone}` }, word), " ", h("strong", {}, step.kind), " ", h("code", {}, step.target),
-        step.detail ? h("span", { class: "dim" }, `  ${step.detail}`) : null),
+        detail ? h("span", { class: "dim" }, `  ${detail}`) : null),
       diff(step.diff));
   }));
 }

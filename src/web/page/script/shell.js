@@ -6,7 +6,7 @@ import { peek, token } from "./ask.js";
 import { resume } from "./actions.js";
 import { askToken } from "./dialogs.js";
 import { h, show } from "./dom.js";
-import { badge, button, STATUSES } from "./parts.js";
+import { badge, button, plural, STATUSES } from "./parts.js";
 import { help } from "./keys.js";
 import { ago, exact, heard, span } from "./time.js";
 
@@ -71,6 +71,10 @@ export class Shell {
     this.place = place;
     this.title = title;
     this.draw();
+    // On a small screen the views go on beyond its edge.
+    const nav = document.querySelector("#top nav");
+    const here = nav.querySelector("[aria-current]");
+    if (here) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
   }
 
   draw() {
@@ -122,7 +126,7 @@ export class Shell {
   foot() {
     const { overview, whoami } = this;
     if (!overview) return null;
-    return h("p", {}, whoami?.root_name ? `${whoami.root_name} · ` : "", `homeostat ${whoami?.version ?? ""} · generation ${overview.generation}`, overview.missed_slots ? ` · ${overview.missed_slots} slots missed` : "",
+    return h("p", {}, whoami?.root_name ? `${whoami.root_name} · ` : "", `homeostat ${whoami?.version ?? ""} · generation ${overview.generation}`, overview.missed_slots ? ` · ${plural(overview.missed_slots, "slot")} missed` : "",
       whoami ? ` · ${whoami.scope ? `${whoami.name ?? "owner"}, scope ${whoami.scope}` : "reading without a token"}` : "");
   }
 

@@ -14,7 +14,7 @@ export function open(ctx) {
 
   const proposal = (one) => h("article", { class: "repair proposal", key: `proposal ${one.attempt}` },
     h("header", {}, h("h3", {}, link(one.check), " ", h("span", { class: "dim" }, `repair ${one.attempt}, rung ${one.rung + 1}`)),
-      h("span", { class: "dim push" }, "waits since ", ago(one.since, "ago"), ", until ", ago(one.until))),
+      h("span", { class: "dim push" }, "waits for ", ago(one.since, "since"), ", expires ", ago(one.until))),
     h("p", {}, badge(one.before.status), " ", one.before.message),
     steps(one.steps),
     h("footer", { class: "actions" },

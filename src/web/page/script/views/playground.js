@@ -61,6 +61,11 @@ export function open(ctx) {
       problem = null;
     } catch (error) {
       if (error.name === "AbortError") return;
+      // Somebody else's are being tried.
+      if (error.status === 429 && mine === abort) {
+        timer = setTimeout(() => judge(asking), 1_000);
+        return;
+      }
       judged = null;
       lacking = error.status === 401 || error.status === 403 ? error : null;
       problem = lacking ? null : error.message;
@@ -138,12 +143,15 @@ export function open(ctx) {
       h("p", { class: "summary" }, judged.ok ? tag("good", "it would run") : tag("held", "it would be refused"), " ",
         plural((judged.complaints ?? []).filter((one) => one.severity === "error").length, "error"), ", ",
         plural((judged.complaints ?? []).filter((one) => one.severity !== "error").length, "warning")),
-      h("ol", { class: "complaints" }, [...complaints(), ...others].map((one, index) => h("li", { key: `${one.file} ${one.line} ${one.column} ${index}`, class: one.severity },
-        h("button", { type: "button", class: "place", on: { click: () => belongs(one.file) && go(one.line) } }, `${belongs(one.file) ? "" : `${one.file}:`}${one.line}:${one.column}`),
-        h("p", {}, h("strong", {}, one.message), " ", h("span", { class: "dim" }, one.code)),
-        one.help ? h("p", { class: "help" }, one.help) : null))),
+      listed(complaints()),
+      others.length ? h("details", {}, h("summary", {}, `${plural(others.length, "complaint")} in other files`), listed(others)) : null,
     ];
   };
+
+  const listed = (all) => h("ol", { class: "complaints" }, all.map((one, index) => h("li", { key: `${one.file} ${one.line} ${one.column} ${index}`, class: one.severity },
+        h("button", { type: "button", class: "place", on: { click: () => belongs(one.file) && go(one.line) } }, `${belongs(one.file) ? "" : `${one.file}:`}${one.line}:${one.column}`),
+        h("p", {}, h("strong", {}, one.message), " ", h("span", { class: "dim" }, one.code)),
+        one.help ? h("p", { class: "help" }, one.help) : null)));
 
   const go = (number) => {
     const area = document.getElementById("editor");
@@ -161,6 +169,8 @@ export function open(ctx) {
     const shown = judged.answer?.checks ?? [];
     return [
       h("h2", {}, "What would be"),
+      judged.changes ? h("p", { class: "dim" }, judged.changes.text,
+        ["added", "changed", "removed"].filter((what) => judged.changes[what]?.length).map((what) => ` · ${what}: ${named(judged.changes[what])}`)) : null,
       pairs.length ? h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Comparison" }, h("table", { class: "compare" },
         h("caption", {}, "Against the rules that run"),
         h("thead", {}, h("tr", {}, ["Check", "Now", "With these rules"].map((title) => h("th", { scope: "col" }, title)))),
@@ -169,6 +179,8 @@ export function open(ctx) {
       shown.length > 20 ? h("p", { class: "dim" }, `${shown.length - 20} more`) : null,
     ];
   };
+
+  const named = (names) => names.slice(0, 8).join(", ") + (names.length > 8 ? ` and ${names.length - 8} more` : "");
 
   const side = (one) => one ? [badge(one.status), " ", one.message, one.decision === "would" ? [" ", tag("busy", "would be repaired")] : one.decision === "held" ? [" ", tag("held", `held by ${one.held_by}`)] : null] : h("span", { class: "none" }, "not there");
 
