@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -574,7 +575,7 @@ fn a_running_engine_is_asked() {
 }
 
 #[test]
-fn loopback_only_reads_and_only_for_this_machine() {
+fn loopback_reads_and_changes_nothing_without_a_token() {
     let root = root();
     let engine = Running::start(&root, "run --listen localhost:0");
     let get = |path: &str| engine.http(&format!("GET {path} HTTP/1.1\r\nHost: localhost"));
@@ -600,12 +601,24 @@ fn loopback_only_reads_and_only_for_this_machine() {
     assert_eq!(status, 200);
     assert_eq!(health["sre_metrics"]["auto_fix_count"], 3);
     assert_eq!(health["checks"].as_array().unwrap().len(), 2);
-    for path in ["/api/check", "/api/pause", "/api/sre/health", "/nothing"] {
-        let (status, body) = engine.http(&format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0"
-        ));
-        assert_eq!(status, 405, "{path}: {body}");
+    let post = |path: &str, more: &str| {
+        engine.http(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0{more}"
+        ))
+    };
+    for path in ["/api/check", "/api/pause", "/api/sre/health"] {
+        let (status, body) = post(path, "");
+        assert_eq!(status, 401, "{path}: {body}");
     }
+    assert_eq!(post("/nothing", "").0, 404);
+    let token = fs::read_to_string(root.at("state/homeostat/token")).unwrap();
+    let mode = fs::metadata(root.at("state/homeostat/token")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let bearer = format!("\r\nAuthorization: Bearer {}", token.trim());
+    let (status, body) = post("/api/pause", &bearer);
+    assert_eq!((status, &body["by"]), (200, &json!("owner")));
+    let foreign = format!("{bearer}\r\nOrigin: http://evil.example");
+    assert_eq!(post("/api/resume", &foreign).0, 403);
     for host in ["evil.example", "localhost.evil.example", "10.0.0.1"] {
         let (status, _) = engine.http(&format!("GET /api/status HTTP/1.1\r\nHost: {host}"));
         assert_eq!(status, 421, "{host}");

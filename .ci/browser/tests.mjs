@@ -213,7 +213,49 @@ export const tests = [
     await room.go("#/check/reader");
     await room.page.locator(".source .decides mark", { hasText: "!doc.reads" }).waitFor();
     await room.page.locator(".explain .decided", { hasText: "critical" }).first().waitFor();
+    const facts = room.page.locator(".panel", { has: room.page.getByRole("heading", { name: "Facts" }) });
+    const change = room.page.locator(".events li", { hasText: "nobody reads" }).first();
+    await facts.filter({ hasText: "false" }).waitFor();
     engine.write("data/reader.json", { reads: true });
+    await room.sees("it is read", ".subject .message");
+    await change.getByRole("button", { name: "Facts then" }).click();
+    await facts.locator("summary", { hasText: "doc" }).click();
+    await facts.locator("li", { hasText: "reads" }).filter({ hasText: "false" }).first().waitFor();
+    await facts.getByRole("button", { name: "Of the last look" }).click();
+    await facts.locator("li", { hasText: "reads" }).filter({ hasText: "true" }).first().waitFor();
+    engine.write("data/reader.json", { reads: true });
+  }],
+
+  ["ten thousand checks: the worst is seen at once, the rest in pages, and any is found", async (hands) => {
+    const many = new Engine(hands.engine.binary);
+    const checks = Array.from({ length: 10_000 }, (_, index) => `  - name: bulk_${String(index).padStart(5, "0")}
+    about: One of many.
+    probe: { file: { file: data/level.json } }
+    threshold: { critical: ${index === 7_777 ? "exists" : "missing"} }
+    message: number ${index}
+`);
+    many.write("rules/bulk.yaml", `defaults: { trigger: { every: 5m, splay: false }, tags: [bulk] }\nchecks:\n${checks.join("")}`);
+    try {
+      await many.start();
+      await many.act("/api/check", { names: ["bulk_07777"], fix: false });
+      const room = await enter({ ...hands, engine: many });
+      await room.sees("number 7777", ".card");
+      assert.ok((await room.page.locator(".checks tbody tr").count()) <= 200);
+      await room.sees("of 10023", ".pages");
+      await room.press("Next", ".pages");
+      await room.sees("201–400", ".pages");
+      await room.page.getByRole("searchbox").fill("bulk_01234");
+      await room.until(() => document.querySelectorAll(".checks tbody tr").length === 1);
+      await room.sees("bulk_01234", ".checks");
+      const took = await room.page.evaluate(async () => {
+        const began = performance.now();
+        await (await fetch("/api/overview?limit=200")).text();
+        return performance.now() - began;
+      });
+      console.log(`       the overview of 10,000 checks took ${took.toFixed(0)} ms`);
+    } finally {
+      await many.end();
+    }
   }],
 
   ["a dry run says what would be done, and does nothing", async (hands) => {

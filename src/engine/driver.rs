@@ -963,8 +963,27 @@ impl Driver {
 
     /// The same loop with dry hands, in a world of its own.
     pub(super) fn dry_run(&self, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
-        let parts = Parts {
-            book: self.parts.book.clone(),
+        let parts = self.dry_parts(self.parts.book.clone());
+        super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+    }
+
+    /// The same by another book, as if it had just been taken over.
+    pub(super) fn rehearse(
+        &mut self,
+        book: Arc<Book>,
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let now = self.now();
+        let mut core = self.core.at_rest();
+        let outline = Arc::new(book.outline.at_rest());
+        core.step(now, Input::Reload(outline), &mut Vec::new()); // nothing of it is done
+        super::dry::spawn(self.dry_parts(book), core.at_rest(), names, reply);
+    }
+
+    fn dry_parts(&self, book: Arc<Book>) -> Parts {
+        Parts {
+            book,
             script: self.parts.script.clone(),
             permission: self.parts.permission.clone(),
             rules: self.parts.rules.clone(),
@@ -979,8 +998,7 @@ impl Driver {
             set: self.parts.set.clone(),
             pulse: Arc::default(),
             repairs: Vec::new(),
-        };
-        super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     answer::{Answer, StepAnswer},
+    measures::Measures,
     overview::{Beat, Overview, Waiting, Wanted},
     progress::{Health, Progress},
     pulse::Pulse,
@@ -21,7 +22,7 @@ use crate::{
         status::Status,
         step::Receipt,
     },
-    rules::complaint::Complaint,
+    rules::{book::Book, complaint::Complaint},
 };
 
 /// A running engine, from outside. Cheap to clone.
@@ -50,6 +51,17 @@ pub(super) enum Request {
         names: Vec<Name>,
         reply: oneshot::Sender<Answer>,
     },
+    /// A dry round by another book.
+    Rehearse {
+        book: Arc<Book>,
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Something a person did to the rules.
+    Note {
+        text: String,
+        reply: oneshot::Sender<()>,
+    },
     Investigate {
         name: Name,
         wait: Duration,
@@ -62,6 +74,7 @@ pub(super) enum Request {
     Bench(oneshot::Sender<Workbench>),
     Sessions(oneshot::Sender<Vec<Sessions>>),
     Beat(oneshot::Sender<Beat>),
+    Measures(oneshot::Sender<Measures>),
     Waiting(oneshot::Sender<Waiting>),
     Explain {
         name: Name,
@@ -293,6 +306,17 @@ impl Handle {
         self.ask(|reply| Request::DryRun { names, reply }).await
     }
 
+    /// What these checks would do by another book, by the standings of now, without doing it.
+    pub async fn rehearse(&self, book: Arc<Book>, names: Vec<Name>) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::Rehearse { book, names, reply })
+            .await
+    }
+
+    /// Records that a person saved a rule file.
+    pub async fn edited(&self, text: String) -> Result<(), Gone> {
+        self.ask(|reply| Request::Note { text, reply }).await
+    }
+
     /// The record of an investigation; `null` if there is none of that name.
     pub async fn investigate(&self, name: Name, wait: Duration) -> Result<Value, Gone> {
         self.ask(|reply| Request::Investigate { name, wait, reply })
@@ -331,6 +355,11 @@ impl Handle {
     /// Whether the engine has ended, so that nobody answers any more.
     pub fn is_gone(&self) -> bool {
         self.requests.is_closed()
+    }
+
+    /// The numbers of the loop, for metrics.
+    pub async fn measures(&self) -> Result<Measures, Gone> {
+        self.ask(Request::Measures).await
     }
 
     /// How the loop goes, in a word.

@@ -14,12 +14,15 @@
 //! | `investigate`, `board`, `counts` | the record of a session; what other looks may ask; the ledger's sums |
 //! | [`progress`], `deadman` | whether it gets on; a heartbeat out while it does |
 //! | [`overview`], [`sight`], [`trail`] | how everything stands; everything of one check; the last looks of all |
+//! | [`measures`] | the numbers of the loop, for metrics |
 //! | [`pulse`] | what may be read without asking the loop |
+//! | [`compared`] | a candidate rule set against the present one |
 //! | [`news`] | what happened, as programs read it |
 //! | [`handle`], [`answer`] | what it is asked, and what it answers |
 
 pub mod answer;
 mod board;
+pub mod compared;
 mod counts;
 mod deadman;
 mod driver;
@@ -31,6 +34,7 @@ pub mod live;
 pub mod look;
 mod looking;
 mod masks;
+pub mod measures;
 pub mod news;
 pub mod overview;
 mod pause;

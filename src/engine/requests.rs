@@ -12,7 +12,7 @@ use crate::{
     core::{Command, Input, Output},
     model::{
         Name,
-        attempt::{AttemptId, Phase, Row},
+        attempt::{AttemptId, NoteKind, Phase, Row},
         moment::Moment,
         standing::Baseline,
     },
@@ -53,6 +53,22 @@ impl Driver {
                 self.command(round, now, out);
             }
             Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Rehearse { book, names, reply } => self.rehearse(book, names, reply),
+            Request::Note { text, reply } => {
+                self.tell(News::Note {
+                    check: None,
+                    text: text.clone(),
+                });
+                self.rows.push(Row::Note {
+                    check: None,
+                    at: now,
+                    kind: NoteKind::Edited,
+                    text,
+                    to: Vec::new(),
+                });
+                self.flush();
+                let _ = reply.send(()); // the asker may have gone
+            }
             Request::Investigate { name, reply, .. }
                 if !self.parts.book.investigations.contains_key(&name) =>
             {
@@ -86,6 +102,9 @@ impl Driver {
             }
             Request::Waiting(reply) => {
                 let _ = reply.send(self.waits());
+            }
+            Request::Measures(reply) => {
+                let _ = reply.send(self.measures());
             }
             Request::Beat(reply) => {
                 let _ = reply.send(self.beat(now));

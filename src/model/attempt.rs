@@ -275,6 +275,8 @@ pub enum NoteKind {
     Confirmed,
     /// A person took a baseline back.
     Forgotten,
+    /// A person saved a rule file.
+    Edited,
 }
 
 /// What a store gives back at start: everything needed to go on.

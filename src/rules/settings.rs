@@ -274,8 +274,8 @@ mod tests {
             [
                 "duplicate-name 4:15",
                 "duplicate-name 5:15",
-                "bad-name 6:15",
                 "bad-value 6:7",
+                "bad-name 6:15",
                 "bad-value 7:7"
             ]
         );

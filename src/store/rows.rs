@@ -310,6 +310,7 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::StormEnded => "storm_ended",
         NoteKind::Confirmed => "confirmed",
         NoteKind::Forgotten => "forgotten",
+        NoteKind::Edited => "edited",
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     acting, checks,
     door::{self, Codes, Door, Needs},
     endpoint::Endpoint,
-    health, investigations, openapi, page,
+    health, investigations, metrics, openapi, page,
     records::HistoryAnswer,
     refusal::Refusal,
     repairs, rules, standing, stream,
@@ -34,6 +34,7 @@ pub struct Api {
     pub reading: Reading,
     pub(super) hub: Arc<stream::Hub>,
     pub(super) codes: Arc<Codes>,
+    pub(super) desk: Arc<rules::Desk>,
 }
 
 pub(super) type Answered<T> = Result<Json<T>, Refusal>;
@@ -49,6 +50,7 @@ impl Api {
             reading,
             hub,
             codes: Arc::default(),
+            desk: Arc::default(),
         }
     }
 }
@@ -63,6 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         health::endpoints(),
         rules::endpoints(),
         stream::endpoints(),
+        metrics::endpoints(),
         acting::endpoints(),
         openapi::endpoints(),
     ]

@@ -19,12 +19,14 @@ use std::{
 };
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+
+use http_body_util::BodyExt;
 
 use super::{
     caller::{Caller, Scope},
@@ -44,6 +46,8 @@ const WRONG: u32 = 10;
 const WRONG_RATE: f64 = 10.0 / 60.0;
 /// A body must have come by then.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// So much of a body that is too large is read all the same.
+const WASTE: usize = 4 << 20;
 /// An answer that waits for nothing must be there by then.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
@@ -205,32 +209,41 @@ fn allowed(needs: Needs, request: &Request) -> Result<(), Refusal> {
 
 /// The request with its whole body, if that is small enough and comes in time.
 async fn with_body(request: Request, largest: usize) -> Result<Request, Refusal> {
-    let too_large = || {
-        let told = format!("a body has at most {largest} bytes here");
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, told)
-    };
     let (parts, body) = request.into_parts();
-    let length = parts.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > largest) {
-        return Err(too_large());
-    }
     let read = tokio::select! {
-        read = to_bytes(body, largest) => read,
+        read = whole(body, largest) => read,
         () = clock::sleep(BODY_TIME) => {
             return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"));
         }
     };
     match read {
-        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Err(error) if is_length(&error) => Err(too_large()),
+        Ok(Some(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(None) => {
+            let told = format!("a body has at most {largest} bytes here");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, told))
+        }
         Err(_) => Err(Refusal::bad("the body broke off")),
     }
 }
 
-fn is_length(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+/// All of a body; `None` if it is too large. Then some more of it is read and thrown away: who is still sending when the
+/// connection ends sees it broken off, and never our answer.
+async fn whole(mut body: Body, largest: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let mut bytes = Vec::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length > largest.saturating_add(WASTE) {
+            break;
+        }
+        if length <= largest {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((length <= largest).then_some(bytes))
 }
 
 /// What the request names as the machine it means.

@@ -8,7 +8,8 @@
 //! | `standing`, `checks`, `repairs`, `investigations`, `health` | what is told: how things stand, one check, repairs, sessions, `/api/sre/health` |
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
-//! | `rules` | the rule files |
+//! | `rules`, `writing` | the rule files; saving one, whole |
+//! | `metrics`, `exposition` | `/metrics`; how metrics are written |
 //! | [`stream`] | what happens, as server-sent events |
 //! | `openapi` | the description of all of it |
 //! | [`records`] | history and ledger, as scripts read them |
@@ -29,10 +30,12 @@ pub mod client;
 pub mod door;
 mod endpoint;
 mod excerpt;
+mod exposition;
 mod health;
 mod investigations;
 mod limits;
 pub mod loopback;
+mod metrics;
 mod openapi;
 pub mod page;
 mod plots;
@@ -45,5 +48,6 @@ pub mod socket;
 mod standing;
 pub mod stream;
 pub mod tokens;
+mod writing;
 
 pub use api::{Api, loopback_router, router};

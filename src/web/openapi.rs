@@ -332,6 +332,30 @@ mod tests {
         let parameters = document["paths"]["/api/repairs"]["get"]["parameters"]
             .as_array()
             .unwrap();
-        insta::assert_json_snapshot!(parameters, @r#""#);
+        insta::assert_json_snapshot!(parameters, @r#"
+        [
+          {
+            "name": "limit",
+            "in": "query",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "uint",
+              "minimum": 0,
+              "maximum": 500
+            },
+            "description": "So many at most; 20 if it is not said."
+          },
+          {
+            "name": "check",
+            "in": "query",
+            "required": false,
+            "schema": {
+              "type": "string"
+            },
+            "description": "Only of this check."
+          }
+        ]
+        "#);
     }
 }

@@ -1,27 +1,41 @@
-//! The rules themselves: which files there are, and what stands in one.
+//! The rules themselves: which files there are, what stands in one, trying other ones, and saving one.
+//!
+//! A candidate is never written anywhere: it is what is on disk with some files laid over it, in memory, tried by the same
+//! dry run as every other.
 //!
 //! A file is named as complaints name it: `rules/bot.yaml`. Only what makes up a rule set is shown, `*.yaml`, `*.yml` and
 //! `*.rhai`; the bodies below `defaults/` are listed and not shown.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     api::{Answered, Api},
+    caller::Caller,
     checks::broke_off,
     endpoint::Endpoint,
-    refusal::{Refusal, Wanted},
+    refusal::{Refusal, Said, Wanted},
+    writing,
 };
 use crate::{
-    engine::sight::Workbench,
+    engine::{answer::Answer, compared::Compared, handle::ReloadAnswer, sight::Workbench},
+    model::Name,
+    permission::Permission,
     rules::{
-        complaint::Complaint,
+        book::Book,
+        complaint::{self, Complaint},
+        diff::{self, Diff},
         fingerprint,
-        load::shown,
+        load::{self, Loaded, shown},
         sources::{self, Role},
     },
 };
@@ -39,7 +53,93 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<Which>()
             .answers::<FileText>()
             .error(404, "there is no such file among the rules"),
+        Endpoint::post("/api/rules/dry-run", rehearse)
+            .is("rules_dry_run", "What the rules would be and do with these files laid over those on disk: the complaints, and how the checks that are named, or that change, would stand beside how they do. Nothing is written.")
+            .body::<Candidate>()
+            .answers::<Rehearsal>()
+            .error(404, "a file can be none of a rule set, or there is no check of that name")
+            .admin()
+            .largest(LARGEST)
+            .waits(),
+        Endpoint::put("/api/rules/file", save)
+            .is("save_rule_file", "Saves one rule file or script, and takes the rules over. It is refused when the file is another than the one that was read, and when the rules would be refused.")
+            .body::<Edit>()
+            .answers::<Saved>()
+            .error(404, "it can be none of a rule set")
+            .error(409, "the file is another by now, as `hash` tells; or it cannot be written")
+            .error(422, "the rules would be refused; `complaints` says why")
+            .largest(LARGEST)
+            .waits(),
     ]
+}
+
+/// Bytes of a body with rule files.
+const LARGEST: usize = 4 << 20;
+/// So many rehearsals at once.
+const REHEARSALS: usize = 2;
+/// So many checks are tried in one rehearsal, unless they are named.
+const TRIED: usize = 200;
+
+/// Where rules are worked on: one save at a time, few rehearsals, and what was compiled for the last.
+pub(super) struct Desk {
+    saving: tokio::sync::Mutex<()>,
+    rehearsing: tokio::sync::Semaphore,
+    compiled: Mutex<Compiled>,
+}
+
+/// What files were compiled to, good for this permission alone.
+#[derive(Default)]
+struct Compiled {
+    under: Option<Arc<Permission>>,
+    cache: load::Cache,
+}
+
+impl Default for Desk {
+    fn default() -> Desk {
+        Desk {
+            saving: tokio::sync::Mutex::new(()),
+            rehearsing: tokio::sync::Semaphore::new(REHEARSALS),
+            compiled: Mutex::default(),
+        }
+    }
+}
+
+impl Desk {
+    /// What is on disk with these files laid over it; `None` takes one away.
+    fn load(&self, bench: &Workbench, files: &BTreeMap<String, Option<Arc<[u8]>>>) -> Loaded {
+        let prefix = shown(&bench.rules, &bench.permission);
+        let (mut found, unreadable) = sources::read(&bench.rules, &prefix);
+        for (relative, bytes) in files {
+            match bytes {
+                Some(bytes) => found.insert(relative.clone(), bytes.clone()),
+                None => found.remove(relative),
+            };
+        }
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = compiled
+            .under
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, &bench.permission));
+        if !same {
+            *compiled = Compiled {
+                under: Some(bench.permission.clone()),
+                cache: load::Cache::default(),
+            };
+        }
+        let mut loaded = load::load_candidate(
+            found,
+            &prefix,
+            &bench.set,
+            &bench.permission,
+            &bench.script,
+            &mut compiled.cache,
+        );
+        if !unreadable.is_empty() {
+            loaded.complaints.extend(unreadable);
+            loaded.book = None;
+        }
+        loaded
+    }
 }
 
 /// The rules on disk.
@@ -220,5 +320,229 @@ impl Named {
     pub(super) fn read(&self, bench: &Workbench) -> Result<Option<Arc<[u8]>>, Refusal> {
         sources::one(&self.path(bench))
             .map_err(|why| Refusal::conflict(format!("could not read {}: {why}", self.relative)))
+    }
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Candidate {
+    /// The text of each file by its path, as `/api/rules` names it; `null` takes it away.
+    files: BTreeMap<String, Option<String>>,
+    /// Which checks to try; if none are named, those that these files change, at most 200.
+    names: Vec<String>,
+}
+
+/// What a candidate would be and do.
+#[derive(Serialize, JsonSchema)]
+struct Rehearsal {
+    /// Whether it would be taken over.
+    ok: bool,
+    /// Warnings, too.
+    complaints: Vec<Value>,
+    complaints_text: Option<String>,
+    /// The generation it would be.
+    generation: Option<String>,
+    /// The checks that it adds, changes and takes away.
+    changes: Option<ChangesAnswer>,
+    /// How the checks that were tried would stand, beside how they do.
+    compare: Option<Compared>,
+    /// What a dry run by the candidate says of them.
+    answer: Option<Answer>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ChangesAnswer {
+    /// `+2 ~1 -0 checks`.
+    text: String,
+    added: Vec<String>,
+    changed: Vec<String>,
+    removed: Vec<String>,
+}
+
+async fn rehearse(State(api): State<Api>, Said(candidate): Said<Candidate>) -> Answered<Rehearsal> {
+    let busy = || Refusal::busy("rules are being tried already", 1);
+    let _turn = api.desk.rehearsing.try_acquire().map_err(|_| busy())?;
+    let bench = api.handle.bench().await?;
+    let mut files = BTreeMap::new();
+    for (path, text) in candidate.files {
+        let named = Named::of(&bench, &path)?;
+        let bytes = text.map(|text| named.revealed(&bench, text)).transpose()?;
+        files.insert(named.relative, bytes);
+    }
+    let (desk, loading) = (api.desk.clone(), bench.clone());
+    let loaded = tokio::task::spawn_blocking(move || desk.load(&loading, &files)).await;
+    let loaded = loaded.map_err(broke_off)?;
+    let secrets = bench.permission.secrets();
+    let text = (!loaded.complaints.is_empty()).then(|| complaint::plain(&loaded.complaints));
+    let mut rehearsal = Rehearsal {
+        ok: loaded.book.is_some(),
+        complaints: machine(&loaded.complaints, secrets),
+        complaints_text: text.map(|text| secrets.hide(&text).into_owned()),
+        generation: None,
+        changes: None,
+        compare: None,
+        answer: None,
+    };
+    let Some(book) = loaded.book.map(Arc::new) else {
+        return Ok(Json(rehearsal));
+    };
+    let changes = diff::diff(&bench.book.outline, &book.outline);
+    let (tried, before) = tried(&candidate.names, &changes, &bench.book, &book)?;
+    rehearsal.generation = Some(book.generation.to_string());
+    let strings = |names: &[Name]| names.iter().map(ToString::to_string).collect();
+    rehearsal.changes = Some(ChangesAnswer {
+        text: changes.to_string(),
+        added: strings(&changes.added),
+        changed: strings(&changes.changed),
+        removed: strings(&changes.removed),
+    });
+    let answer = match tried.is_empty() {
+        true => Answer {
+            generation: book.generation.to_string(),
+            now: api.clock.now().seconds(),
+            overall: crate::model::status::Status::Ok,
+            checks: Vec::new(),
+        },
+        false => api.handle.rehearse(book, tried).await?,
+    };
+    let present = match before.is_empty() {
+        true => Answer {
+            generation: bench.book.generation.to_string(),
+            checks: Vec::new(),
+            ..answer.clone()
+        },
+        false => api.handle.dry_run(before).await?,
+    };
+    rehearsal.compare = Some(Compared::of(&present, &answer));
+    rehearsal.answer = Some(answer);
+    Ok(Json(rehearsal))
+}
+
+/// Which checks to try by the candidate, and which by what runs.
+fn tried(
+    names: &[String],
+    changes: &Diff,
+    present: &Book,
+    candidate: &Book,
+) -> Result<(Vec<Name>, Vec<Name>), Refusal> {
+    let wanted: Vec<Name> = match names {
+        [] => {
+            let all = [&changes.changed, &changes.added, &changes.removed];
+            all.into_iter().flatten().take(TRIED).cloned().collect()
+        }
+        names => names.iter().map(|name| Name::from(name.as_str())).collect(),
+    };
+    let of = |book: &Book| -> Vec<Name> {
+        let known = |name: &&Name| book.checks.contains_key(*name);
+        wanted.iter().filter(known).cloned().collect()
+    };
+    let (after, before) = (of(candidate), of(present));
+    let unknown = wanted
+        .iter()
+        .find(|name| !after.contains(name) && !before.contains(name));
+    match unknown {
+        Some(name) => Err(Refusal::absent(format!("there is no check `{name}`"))),
+        None => Ok((after, before)),
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    /// As `/api/rules` names it.
+    path: String,
+    text: String,
+    /// The hash of the file that was changed; `null` for one that is new.
+    hash: Option<String>,
+    /// Who saves it.
+    #[schemars(length(max = 500))]
+    by: Option<String>,
+    /// Save it even if the rules would be refused.
+    #[serde(default)]
+    force: bool,
+}
+
+/// What became of a save.
+#[derive(Serialize, JsonSchema)]
+struct Saved {
+    path: String,
+    /// Of the file as it is now.
+    hash: String,
+    reload: ReloadAnswer,
+}
+
+async fn save(State(api): State<Api>, caller: Caller, Said(edit): Said<Edit>) -> Answered<Saved> {
+    let by = caller.by(edit.by)?;
+    let bench = api.handle.bench().await?;
+    let named = Named::of(&bench, &edit.path)?;
+    let _alone = api.desk.saving.lock().await;
+    let (desk, working) = (api.desk.clone(), bench.clone());
+    let (told, force) = (edit.hash, edit.force);
+    let written = tokio::task::spawn_blocking(move || {
+        let bytes = named.revealed(&working, edit.text)?;
+        named.is_still(&working, told.as_deref())?;
+        let files = BTreeMap::from([(named.relative.clone(), Some(bytes.clone()))]);
+        let loaded = desk.load(&working, &files);
+        if loaded.book.is_none() && !force {
+            let secrets = working.permission.secrets();
+            let text = complaint::plain(&loaded.complaints);
+            let refusal = Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!(
+                    "the rules would be refused: {}",
+                    complaint::summary(&loaded.complaints)
+                ),
+            );
+            return Err(refusal
+                .with("complaints", machine(&loaded.complaints, secrets))
+                .with("complaints_text", secrets.hide(&text).into_owned()));
+        }
+        let still = || named.is_still(&working, told.as_deref()).is_ok();
+        writing::write(&working.rules, &named.relative, &bytes, still).map_err(|error| {
+            Refusal::conflict(format!("could not save {}: {}", edit.path, error.told()))
+        })?;
+        Ok((edit.path, hash(&bytes)))
+    });
+    let (path, hash) = written.await.map_err(broke_off)??;
+    api.handle.edited(format!("{by} saved {path}")).await?;
+    let reload = api.handle.reload().await?;
+    let text = reload.complaints_text.as_deref();
+    let text = text.map(|text| bench.permission.secrets().hide(text).into_owned());
+    Ok(Json(Saved {
+        path,
+        hash,
+        reload: ReloadAnswer {
+            complaints_text: text,
+            ..reload
+        },
+    }))
+}
+
+impl Named {
+    /// What is to be saved for what was said: where a secret was hidden from whoever read the file, it stands again. A
+    /// mark that was not in the file is no secret, and stays as it is.
+    fn revealed(&self, bench: &Workbench, text: String) -> Result<Arc<[u8]>, Refusal> {
+        let secrets = bench.permission.secrets();
+        let there = self.read(bench)?.unwrap_or_default();
+        let there = String::from_utf8_lossy(&there);
+        let text = match secrets.hide(&there) {
+            Cow::Owned(hidden) => secrets.reveal_marks_of(&hidden, &text),
+            Cow::Borrowed(_) => text,
+        };
+        Ok(text.into_bytes().into())
+    }
+
+    /// Whether the file is the one that was read.
+    fn is_still(&self, bench: &Workbench, told: Option<&str>) -> Result<(), Refusal> {
+        let now = self.read(bench)?.map(|bytes| hash(&bytes));
+        if now.as_deref() == told {
+            return Ok(());
+        }
+        let why = match (&now, told) {
+            (Some(_), None) => "there is such a file already",
+            (None, _) => "the file is not there any more",
+            (Some(_), Some(_)) => "the file was changed since it was read",
+        };
+        Err(Refusal::conflict(why).with("hash", now))
     }
 }

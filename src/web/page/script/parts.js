@@ -99,7 +99,20 @@ export function sparkline(row) {
   }));
   const bad = looks.filter((letter) => letter !== "O" && letter !== "-").length;
   const said = bad === 0 ? `the last ${looks.length} looks were OK` : `${bad} of the last ${looks.length} looks were not OK`;
-  return h("svg", { class: "spark", viewBox: `0 0 ${40 * width} 18`, width: 40 * width, height: 18, role: "img", "aria-label": said }, bars);
+  return h("svg", { class: "spark", viewBox: `0 0 ${40 * width} 18`, width: 40 * width, height: 18, role: "img", "aria-label": said }, bars, line(row.values ?? [], looks.length, width));
+}
+
+/** The numbers of the looks, where they are not always the same. */
+function line(values, looks, width) {
+  const last = values.slice(-looks);
+  const numbers = last.filter((value) => Number.isFinite(value));
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  if (numbers.length < 3 || low === high) return null;
+  const points = last
+    .map((value, index) => [(40 - last.length + index + 0.4) * width, 16 - ((value - low) / (high - low)) * 14, value])
+    .filter(([, , value]) => Number.isFinite(value))
+    .map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`);
+  return h("polyline", { class: "values", points: points.join(" ") });
 }
 
 /** A unified difference, line by line. */
