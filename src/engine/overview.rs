@@ -153,6 +153,8 @@ pub struct Row {
     pub silenced_until: Option<f64>,
     /// Its remediation is paused, by itself.
     pub paused: bool,
+    /// Its rule says how it is repaired.
+    pub repairable: bool,
 }
 
 /// The kill switch. Times in epoch seconds.
@@ -350,6 +352,7 @@ impl Driver {
             last_repair: trail.and_then(|it| it.repair.clone()),
             silenced_until: self.core.silence_of(name).map(|it| it.until.seconds()),
             paused: self.is_paused(name),
+            repairable: check.outline.remediation.is_some(),
         })
     }
 

@@ -11,7 +11,7 @@ use super::{
     acting, checks,
     door::{self, Codes, Door, Needs},
     endpoint::Endpoint,
-    health, incidents, investigations, metrics, openapi,
+    health, incidents, investigations, metrics, openapi, page,
     records::HistoryAnswer,
     refusal::Refusal,
     repairs, rules, standing, stream,
@@ -120,6 +120,7 @@ pub fn loopback_router(api: Api, door: Door) -> Router {
 /// Answers what no endpoint does.
 pub(super) fn unknown(routes: Router<Api>) -> Router<Api> {
     routes
+        .merge(page::router())
         .fallback(|| async { Refusal::absent("there is nothing of that name") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(

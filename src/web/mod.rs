@@ -18,6 +18,7 @@
 //! | [`door`], [`tokens`], `limits` | what is judged before an endpoint is asked: where from, by whom, how often |
 //! | [`socket`] | the owner-only socket `state/homeostat/api.sock` |
 //! | [`loopback`] | the API on a loopback address |
+//! | [`page`] | what an operator sees in a browser |
 //! | `serve`, `bound` | serving connections; how many there may be, and how slow |
 //! | [`client`] | asking a running engine over its socket |
 
@@ -38,6 +39,7 @@ mod limits;
 pub mod loopback;
 mod metrics;
 mod openapi;
+pub mod page;
 mod plots;
 pub mod records;
 mod refusal;
