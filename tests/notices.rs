@@ -319,7 +319,7 @@ fn an_acknowledgement_is_shown_and_without_one_others_are_told() {
     assert!(
         say(&root, "status")
             .1
-            .contains("acknowledged by ann: rebooting")
+            .contains("acknowledged (by ann: rebooting)")
     );
     root.put("data/two", "");
     until("boss is told", || !kinds("logs/boss.jsonl").is_empty());

@@ -735,7 +735,6 @@ mod tests {
                 "set by the connection",
             ),
             (json!({"url": at, "body": "${notice.titel}"}), "titel"),
-            (json!({"url": at, "body": "${env(\"NOBODY\")}"}), "NOBODY"),
             (
                 json!({"url": at, "timeout": "2h"}),
                 "a notice cannot take 2h",
