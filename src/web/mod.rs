@@ -8,6 +8,7 @@
 //! | `standing`, `checks`, `repairs`, `investigations`, `health` | what is told: how things stand, one check, repairs, sessions, `/api/sre/health` |
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
+//! | [`incidents`] | what people are told of, and how that goes |
 //! | `rules`, `writing` | the rule files; saving one, whole |
 //! | `metrics`, `exposition` | `/metrics`; how metrics are written |
 //! | [`stream`] | what happens, as server-sent events |
@@ -17,6 +18,7 @@
 //! | [`door`], [`tokens`], `limits` | what is judged before an endpoint is asked: where from, by whom, how often |
 //! | [`socket`] | the owner-only socket `state/homeostat/api.sock` |
 //! | [`loopback`] | the API on a loopback address |
+//! | [`page`] | what an operator sees in a browser |
 //! | `serve`, `bound` | serving connections; how many there may be, and how slow |
 //! | [`client`] | asking a running engine over its socket |
 
@@ -31,11 +33,13 @@ mod endpoint;
 mod excerpt;
 mod exposition;
 mod health;
+pub mod incidents;
 mod investigations;
 mod limits;
 pub mod loopback;
 mod metrics;
 mod openapi;
+pub mod page;
 mod plots;
 pub mod records;
 mod refusal;

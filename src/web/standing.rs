@@ -27,6 +27,9 @@ use crate::{
     store::{HISTORY_LIMIT, HistoryQuery},
 };
 
+/// Nobody pages further.
+const MOST_OFFSET: usize = 1_000_000;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/healthz", healthz)
@@ -135,12 +138,16 @@ async fn overview(State(api): State<Api>, Wanted(page): Wanted<Page>) -> Answere
     if limit > MOST_ROWS {
         return Err(Refusal::bad(format!("limit goes from 0 to {MOST_ROWS}")));
     }
+    let offset = page.offset.unwrap_or(0);
+    if offset > MOST_OFFSET {
+        return Err(Refusal::bad(format!("offset goes from 0 to {MOST_OFFSET}")));
+    }
     let wanted = overview::Wanted {
         statuses,
         layers: words(page.layer),
         search: page.search.filter(|text| !text.is_empty()),
         limit,
-        offset: page.offset.unwrap_or(0),
+        offset,
     };
     let mut overview = api.handle.overview(wanted).await?;
     if let Some(text) = &mut overview.complaints_text {
@@ -178,9 +185,9 @@ struct Past {
     /// Not after this, said likewise.
     #[schemars(with = "Option<super::api::When>")]
     until: Option<String>,
-    /// So many at most; 100 if it is not said.
-    #[schemars(range(min = 0, max = 10_000))]
-    limit: Option<usize>,
+    /// So many at most, and never more than 10,000; 100 if it is not said.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
+    limit: Option<u32>,
 }
 
 async fn history(
@@ -191,7 +198,10 @@ async fn history(
         check: past.check.map(Name::from),
         since: api.when(past.since)?,
         until: api.when(past.until)?,
-        limit: past.limit.unwrap_or(100).min(HISTORY_LIMIT),
+        limit: past
+            .limit
+            .map_or(100, |limit| limit as usize)
+            .min(HISTORY_LIMIT),
     };
     Ok(Json(api.history(query).await?))
 }
