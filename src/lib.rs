@@ -25,7 +25,7 @@
 //! | 2 | [`store`] | what survives: SQLite |
 //! | 3 | [`rules`] | text to book: YAML, compiling, complaints, schema |
 //! | 4 | [`engine`] | the live driver: performs outputs, returns inputs; reload, investigations, board |
-//! | 5 | [`web`] | the API on the owner-only socket |
+//! | 5 | [`web`] | the API on the owner-only socket and on loopback, and the page |
 //! | 5 | [`simulate`] | rule tests: the jumping driver |
 //! | 6 | [`cli`] | one file per command |
 #![forbid(unsafe_code)]

@@ -284,6 +284,7 @@ impl Driver {
         }
         found.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
         let attempts = self.open_attempts();
+        let secrets = self.parts.permission.secrets();
         let rows = found.iter().skip(wanted.offset);
         let rows = rows.take(wanted.limit.min(MOST_ROWS));
         let checks = rows
@@ -299,7 +300,7 @@ impl Driver {
             layers: layers
                 .into_iter()
                 .map(|(name, counts)| Layer {
-                    name: name.to_owned(),
+                    name: secrets.hide(name).into_owned(),
                     total: counts.total(),
                     counts,
                 })
@@ -341,10 +342,15 @@ impl Driver {
     ) -> Option<Row> {
         let standing = self.core.standing(name)?;
         let trail = self.trails.of(name);
+        // What a rule says of itself is told as well.
+        let secrets = self.parts.permission.secrets();
         Some(Row {
             standing: self.standing_answer(name, standing, attempts),
-            layer: layer(check).to_owned(),
-            about: check.about.clone(),
+            layer: secrets.hide(layer(check)).into_owned(),
+            about: check
+                .about
+                .as_deref()
+                .map(|about| secrets.hide(about).into_owned()),
             skipped: standing.outside.is_some(),
             recent: trail.map(|it| it.recent()).unwrap_or_default(),
             value: trail.and_then(|it| it.value()),

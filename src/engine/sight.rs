@@ -242,10 +242,14 @@ impl Driver {
     }
 
     pub(super) fn sessions(&self) -> Vec<Sessions> {
+        let secrets = self.parts.permission.secrets();
         let all = self.parts.book.investigations.values();
         all.map(|it| Sessions {
             name: it.name.clone(),
-            about: it.about.clone(),
+            about: it
+                .about
+                .as_deref()
+                .map(|about| secrets.hide(about).into_owned()),
             cause: it.cause.clone(),
             checks: it
                 .checks

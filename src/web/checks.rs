@@ -109,7 +109,7 @@ fn page(sight: Sight) -> CheckPage {
     let check = &sight.check;
     let secrets = sight.bench.permission.secrets();
     CheckPage {
-        about: check.about.clone(),
+        about: sight.row.about.clone(),
         trigger: trigger(&check.outline.trigger, sight.next),
         rule: excerpt::rule(&sight.bench.book, check, sight.verdict.as_deref(), secrets),
         explain: sight.explain.clone().unwrap_or_default(),

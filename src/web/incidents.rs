@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::{
     api::{Answered, Api},
     caller::{Caller, limited},
     endpoint::Endpoint,
-    refusal::{Refusal, Said, Wanted},
+    refusal::{Refusal, Said, Wanted, perhaps_number},
 };
 use crate::{
     engine::handle::{AcknowledgedAnswer, NotifierAnswer, Tested},
@@ -55,7 +55,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<Word>()
             .answers::<IncidentAnswer>()
             .error(404, "there is no check of that name")
-            .error(409, "there is no open incident of that check or number"),
+            .error(409, "there is no open incident of that check or number")
+            .error(422, "neither a check nor an incident is named, or both are"),
         Endpoint::post("/api/notify/test", test)
             .is(
                 "test_notifier",
@@ -225,15 +226,16 @@ impl NoticeAnswer {
 #[serde(deny_unknown_fields, default)]
 struct Which {
     open: bool,
-    #[schemars(range(max = 1000))]
-    limit: Option<usize>,
+    /// So many at most, and never more than 1,000; 100 if it is not said.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
+    limit: Option<u32>,
 }
 
 async fn incidents(
     State(api): State<Api>,
     Wanted(which): Wanted<Which>,
 ) -> Answered<Vec<IncidentAnswer>> {
-    let limit = which.limit.unwrap_or(100).min(LIMIT);
+    let limit = which.limit.map_or(100, |limit| limit as usize).min(LIMIT);
     // As they are now, also what was not worth writing yet.
     let open = api.handle.incidents().await?;
     let answers = api.handle.store(move |store| -> Result<_, StoreError> {
@@ -262,15 +264,16 @@ async fn incidents(
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Recent {
-    #[schemars(range(max = 1000))]
-    limit: Option<usize>,
+    /// So many at most, and never more than 1,000; 100 if it is not said.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
+    limit: Option<u32>,
 }
 
 async fn notices(
     State(api): State<Api>,
     Wanted(recent): Wanted<Recent>,
 ) -> Answered<NoticesAnswer> {
-    let limit = recent.limit.unwrap_or(100).min(LIMIT);
+    let limit = recent.limit.map_or(100, |limit| limit as usize).min(LIMIT);
     let found = api.handle.store(move |store| store.deliveries(limit));
     let found = found.await??;
     Ok(Json(NoticesAnswer {
@@ -285,6 +288,8 @@ struct Word {
     /// A check of the incident…
     check: Option<String>,
     /// … or its number.
+    #[serde(default, deserialize_with = "perhaps_number")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     incident: Option<IncidentId>,
     #[serde(default)]
     #[schemars(length(max = 500))]
@@ -292,7 +297,7 @@ struct Word {
     #[schemars(length(max = 500))]
     by: Option<String>,
     /// After so many seconds nobody has it in hand any more.
-    #[schemars(range(min = 0.001, max = 31_622_400.0))]
+    #[schemars(range(min = 1.0, max = 31_622_400.0))]
     for_s: Option<f64>,
 }
 
@@ -310,7 +315,7 @@ async fn acknowledge(
         (None, Some(id)) => Ok(id),
         _ => {
             let wrong = "name a `check` of the incident, or the number of the `incident`";
-            return Err(Refusal::bad(wrong));
+            return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, wrong));
         }
     };
     let by = caller.by(word.by)?;
@@ -318,8 +323,8 @@ async fn acknowledge(
     let span = word.for_s.map(|seconds| {
         Duration::try_from_secs_f64(seconds)
             .ok()
-            .filter(|span| span.as_millis() > 0 && seconds <= HELD)
-            .ok_or_else(|| Refusal::bad("for_s is a number of seconds above 0, at most a year"))
+            .filter(|_| (1.0..=HELD).contains(&seconds))
+            .ok_or_else(|| Refusal::bad("for_s is a number of seconds from 1 to those of a year"))
     });
     let span = span.transpose()?;
     let now = api.clock.now();

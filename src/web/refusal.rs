@@ -153,6 +153,15 @@ pub(super) fn number<'de, D: serde::Deserializer<'de>>(input: D) -> Result<u64, 
         .ok_or_else(|| serde::de::Error::custom(format!("{given} is no number of that kind")))
 }
 
+/// The same where nothing may be said.
+pub(super) fn perhaps_number<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Counted(#[serde(deserialize_with = "number")] u64);
+    Ok(Option::<Counted>::deserialize(input)?.map(|counted| counted.0))
+}
+
 /// The one changing part of a path.
 pub struct Part<T>(pub T);
 
