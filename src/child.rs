@@ -1,4 +1,4 @@
-//! Child processes: a clean environment, no input, the root as working directory, a time limit and an output limit; at
+//! Child processes: a clean environment, no input but what is given, the root as working directory, a time limit and an output limit; at
 //! the end the whole group is killed, and what escaped it by `setsid` too.
 //!
 //! Every child carries its own marker in the environment, which its descendants inherit: by it those are found that left
@@ -27,7 +27,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, Interest, unix::AsyncFd},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, unix::AsyncFd},
     process::{Child, Command},
     sync::Semaphore,
     time::timeout,
@@ -47,6 +47,8 @@ pub struct Errand {
     pub timeout: Duration,
     /// Bytes kept of each stream; the rest is read and dropped.
     pub most_output: usize,
+    /// What it reads on its standard input; `None`: nothing is there.
+    pub input: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,7 +150,10 @@ impl Running {
             .envs(errand.env.iter().map(|(name, value)| (name, value)))
             .env(MARKER, &marker)
             .current_dir(&errand.dir)
-            .stdin(Stdio::null())
+            .stdin(match errand.input {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -166,6 +171,12 @@ impl Running {
             reason = "its successor is unsafe for types that give another descriptor each time; an OwnedFd does not"
         )]
         let ended = AsyncFd::with_interest(ended, Interest::READABLE)?;
+        if let (Some(input), Some(mut stdin)) = (errand.input.clone(), child.stdin.take()) {
+            // Whoever does not read all of it may end all the same; its end closes the pipe.
+            tokio::spawn(async move {
+                let _ = stdin.write_all(&input).await;
+            });
+        }
         Ok(Running {
             guard,
             ended,
@@ -387,6 +398,7 @@ mod tests {
             dir: dir.to_owned(),
             timeout: Duration::from_millis(timeout),
             most_output: 1000,
+            input: None,
         }
     }
 

@@ -14,11 +14,13 @@
 //! | 1 | [`remediation`] | what to wish for: from a ladder to steps |
 //! | 1 | [`guard`] | may I: cooldown, limit, breaker, pause |
 //! | 1 | [`core`] | the state machine without I/O: inputs in, outputs out |
+//! | 1 | [`incident`] | what belongs to one cause, and whom to tell of it when |
 //! | 2 | [`permission`] | below which directories, which programs, which hosts; what is never told |
 //! | 2 | [`child`] | child processes that end |
 //! | 2 | [`net`] | going over the network: resolve, ask permission, connect |
 //! | 2 | [`probe`] | where to look: one file a kind |
 //! | 2 | [`hands`] | what is done: one file a step; only `hands/live.rs` changes the world |
+//! | 2 | [`notify`] | how people are told: one file a channel, and the queue of what is on its way |
 //! | 2 | [`journal`] | JSON lines and published files |
 //! | 2 | [`store`] | what survives: SQLite |
 //! | 3 | [`rules`] | text to book: YAML, compiling, complaints, schema |
@@ -35,9 +37,11 @@ pub mod core;
 pub mod engine;
 pub mod guard;
 pub mod hands;
+pub mod incident;
 pub mod journal;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod permission;
 pub mod probe;
 pub mod remediation;

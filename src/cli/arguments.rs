@@ -199,6 +199,24 @@ pub enum Action {
         #[arg(long, value_name = "ID")]
         end: Option<u64>,
     },
+    /// Take an incident in hand: nobody else is told until it ends or gets worse
+    Ack {
+        /// A check of the incident, or the incident's number
+        #[arg(value_name = "CHECK")]
+        what: String,
+        /// Why, for those who find it acknowledged
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// After this nobody has it in hand any more
+        #[arg(long = "for", value_name = "TIME", value_parser = Span::parse)]
+        span: Option<Span>,
+    },
+    /// Who is told, and how that goes; with --test, whether a notice arrives
+    Notify {
+        /// Send a test notice to this notifier, and say for each channel how it went
+        #[arg(long, value_name = "NAME")]
+        test: Option<String>,
+    },
     /// Let a repair go on that waits for a person; alone, list what waits
     Approve {
         /// Number of the attempt

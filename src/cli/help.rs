@@ -16,8 +16,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Ask and steer a running engine",
         &[
-            "status", "history", "ledger", "pause", "resume", "silence", "approve", "deny",
-            "confirm", "undo", "reload",
+            "status", "history", "ledger", "pause", "resume", "silence", "ack", "notify",
+            "approve", "deny", "confirm", "undo", "reload",
         ],
     ),
     ("Set up", &["completions"]),
@@ -149,6 +149,8 @@ mod tests {
           pause        Start no repair from now on (the kill switch), or none of these checks; looking goes on
           resume       Allow repairs again; with names, of checks that were paused by name
           silence      Hold the repairs and pages of some checks for a while; alone, list what is silenced
+          ack          Take an incident in hand: nobody else is told until it ends or gets worse
+          notify       Who is told, and how that goes; with --test, whether a notice arrives
           approve      Let a repair go on that waits for a person; alone, list what waits
           deny         Refuse a repair that waits for a person
           confirm      Say that what a check sees now is meant so: its `baseline`

@@ -6,8 +6,9 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status watch completions past kill_switch check_pause silence approval confirm undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status watch completions past kill_switch check_pause silence ack notify approval confirm undo reload schema` | the commands |
 
+mod ack;
 mod approval;
 pub mod arguments;
 mod check;
@@ -21,6 +22,7 @@ mod help;
 mod investigate;
 mod kill_switch;
 mod lint;
+mod notify;
 mod outcome;
 mod past;
 mod reach;
@@ -163,6 +165,11 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
             };
             silence::silence(site, wish, screen).await
         }
+        Action::Ack { what, reason, span } => {
+            let span = span.map(|span| span.0);
+            ack::ack(site, &what, reason.as_deref(), span, screen).await
+        }
+        Action::Notify { test } => notify::notify(site, test.as_deref(), screen).await,
         Action::Approve { attempt: None } => approval::list(site, screen).await,
         Action::Approve {
             attempt: Some(attempt),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    engine::handle::{Proposal, StandingAnswer, StatusAnswer},
+    engine::handle::{AcknowledgedAnswer, Proposal, StandingAnswer, StatusAnswer},
     guard,
     model::{moment::Moment, standing::Pause, status::Status},
     store::{self, LastGood},
@@ -61,6 +61,12 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
             .iter()
             .find(|attempt| *attempt.check == *name)
     };
+    let incident = |name: &str| {
+        saved.incidents.iter().find(|incident| {
+            let member = incident.members.get(name);
+            member.is_some_and(|member| member.status != Status::Ok)
+        })
+    };
     let checks: Vec<StandingAnswer> = saved
         .standings
         .iter()
@@ -86,6 +92,10 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .filter(|pause| guard::pauses(pause, now))
                 .cloned(),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
+            incident: incident(name).map(|it| it.id),
+            acknowledged: incident(name)
+                .and_then(|it| it.acknowledged.as_ref())
+                .map(AcknowledgedAnswer::from),
         })
         .collect();
     let generation = LastGood::load(&site.own()).ok().flatten();

@@ -311,7 +311,7 @@ impl Sim {
                 Row::Silences(silences) => saved.silences = silences,
                 Row::Storm(storm) => saved.storm = storm,
                 Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {}
-                Row::Heartbeat { .. } => {}
+                Row::Heartbeat { .. } | Row::Told(_) | Row::Delivery(_) => {}
             }
         }
         saved.standings = standings.into_iter().collect();

@@ -44,6 +44,21 @@ pub struct CheckAnswer {
     /// What led to the repair, when there was one.
     pub before: Option<Brief>,
     pub remediation: RemediationAnswer,
+    /// Whom the rules want told if it stands so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<NoticeAnswer>,
+}
+
+/// What would be told, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NoticeAnswer {
+    pub notifier: String,
+    pub channel: String,
+    /// Whom the channel tells.
+    pub whom: String,
+    /// `at once`, `after 30s, if it still stands` …
+    pub when: String,
+    pub text: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -124,6 +139,7 @@ fn answer(outcome: &Outcome) -> Option<CheckAnswer> {
         behind: None,
         before,
         remediation,
+        notices: Vec::new(),
     })
 }
 

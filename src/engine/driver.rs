@@ -16,7 +16,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{
     answer::Answer,
     board::Standings,
-    handle::{News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer},
+    handle::{
+        AcknowledgedAnswer, News, Proposal, ReloadAnswer, Request, StandingAnswer, StatusAnswer,
+    },
     look::{self, Purpose},
     looking::{Before, Looking},
     masks::Masks,
@@ -25,6 +27,7 @@ use super::{
     progress::{Progress, Said},
     pulse::Pulse,
     records::Records,
+    telling::Telling,
     trail::{Mark, Trails},
     watch::Askers,
 };
@@ -144,6 +147,7 @@ pub(super) struct Driver {
     pub(super) waiting: HashMap<u64, Waiting>,
     /// What was not told, because it waits behind a check that it needs.
     pub(super) masks: Masks,
+    pub(super) telling: Telling,
     /// The last verdict of each check, with how many looks there were.
     pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
     /// The last looks of each check.
@@ -229,6 +233,7 @@ impl Driver {
             news,
             waiting: HashMap::new(),
             masks: Masks::default(),
+            telling: Telling::default(),
             last: HashMap::new(),
             trails,
             records: HashMap::new(),
@@ -264,6 +269,7 @@ impl Driver {
                 stopping: self.stopping.is_some(),
                 store: self.parts.records.trouble(),
             });
+            self.tend_incidents(now);
             let wait = due.map_or(LONGEST, |due| due.since(now));
             let longest = match self.looking.is_idle() {
                 true => LONGEST,
@@ -461,6 +467,7 @@ impl Driver {
                 });
                 answer_reload(told, true, generation, changes, None);
                 self.unmask_all();
+                self.incidents_reloaded(now);
             }
             Message::Same(told) => {
                 if !self.complaints.is_empty() {
@@ -566,6 +573,7 @@ impl Driver {
         let now = self.parts.clock.now();
         let mut quick = Vec::new();
         let mut eyes = None;
+        self.hear_of_repairs(&outputs);
         for output in outputs {
             match output {
                 Output::Look(asked) => {
@@ -574,6 +582,7 @@ impl Driver {
                 }
                 Output::Persist(row) => {
                     self.announce(&row);
+                    self.notice_row(&row, now);
                     if let Row::Held { check, hold, .. } = &row {
                         self.parts.ledger.held(check.clone());
                         self.parts.pulse.hold(hold.by.word());
@@ -621,6 +630,7 @@ impl Driver {
             }
         }
         self.pool.submit(quick);
+        self.tell_people(now);
         self.flush();
     }
 
@@ -760,6 +770,7 @@ impl Driver {
             verdict: report.verdict.clone(),
         });
         self.tell_change(&report);
+        self.notice_report(&report);
         if let Some(publication) = report.verdict.publish.clone() {
             self.parts.records.publish(publication);
         }
@@ -853,6 +864,7 @@ impl Driver {
                 for check in &mut answer.checks {
                     if check.status != Status::Ok {
                         check.behind = self.core.behind(&check.name).map(ToString::to_string);
+                        check.notices = self.foretell(check, now);
                     }
                 }
                 let _ = reply.send(answer); // whoever asked may have gone
@@ -915,6 +927,13 @@ impl Driver {
             attempt: attempts
                 .get(name)
                 .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
+            incident: self.telling.incidents.of(name).map(|it| it.id),
+            acknowledged: self
+                .telling
+                .incidents
+                .of(name)
+                .and_then(|it| it.acknowledged.as_ref())
+                .map(AcknowledgedAnswer::from),
         }
     }
 

@@ -18,6 +18,8 @@ use crate::{
     model::{
         Name,
         attempt::{Attempt, AttemptId, Brief, Phase},
+        incident::{Acknowledged, Incident, IncidentId},
+        moment::Moment,
         standing::{Baseline, Hold, Pause, Silence, Storm},
         status::Status,
         step::Receipt,
@@ -110,6 +112,24 @@ pub(super) enum Request {
         reply: oneshot::Sender<Result<Vec<Receipt>, String>>,
     },
     Event(String),
+    /// A person has an incident in hand: by its number, or by one of its checks.
+    Acknowledge {
+        which: Result<IncidentId, Name>,
+        word: Acknowledged,
+        reply: oneshot::Sender<Result<Incident, String>>,
+    },
+    /// A step tells notifiers something.
+    Tell {
+        to: Vec<Name>,
+        text: String,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Sends a test notice; answers for each channel what came of it.
+    TestNotifier {
+        name: Name,
+        reply: oneshot::Sender<Result<Vec<Tested>, Vec<Name>>>,
+    },
+    Notifiers(oneshot::Sender<Vec<NotifierAnswer>>),
     /// Something elsewhere said that it is alive. Answers with the names that rules wait for, if this is none of them.
     Heartbeat {
         name: Name,
@@ -178,6 +198,63 @@ pub struct StandingAnswer {
     pub pause: Option<Pause>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
+    /// The open incident that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
+    /// Who has that incident in hand, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<AcknowledgedAnswer>,
+}
+
+/// A person has it in hand. Times are in epoch seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AcknowledgedAnswer {
+    pub at: f64,
+    pub by: String,
+    pub reason: String,
+    pub until: Option<f64>,
+}
+
+impl From<&Acknowledged> for AcknowledgedAnswer {
+    fn from(word: &Acknowledged) -> AcknowledgedAnswer {
+        AcknowledgedAnswer {
+            at: word.at.seconds(),
+            by: word.by.clone(),
+            reason: word.reason.clone(),
+            until: word.until.map(Moment::seconds),
+        }
+    }
+}
+
+/// How it goes with telling somebody. The counts are those since the engine started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NotifierAnswer {
+    pub name: String,
+    pub about: Option<String>,
+    /// `journal`, `webhook` …
+    pub channels: Vec<String>,
+    pub waiting: u64,
+    pub sent: u64,
+    pub failed: u64,
+    /// Incidents it is not told of now: silenced, quiet, acknowledged or over its limit.
+    pub muted: u64,
+    /// Notices that were dropped because too many waited.
+    pub dropped: u64,
+    pub last_error: Option<String>,
+    /// When the next one is tried. Epoch seconds.
+    pub next: Option<f64>,
+    /// Its quiet hours are on.
+    pub quiet: bool,
+}
+
+/// What came of a test notice by one channel.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Tested {
+    pub channel: String,
+    /// Whom that tells.
+    pub whom: String,
+    pub arrived: bool,
+    pub said: String,
 }
 
 /// A repair that a person must approve.
@@ -272,6 +349,8 @@ pub enum News {
     },
     Silenced(Silence),
     Unsilenced(u64),
+    /// An incident began, changed for those who are told, or ended.
+    Incident(Arc<Incident>),
     Investigated {
         name: Name,
         record: Value,
@@ -457,6 +536,32 @@ impl Handle {
 
     pub fn event(&self, event: String) -> Result<(), Gone> {
         self.requests.send(Request::Event(event)).map_err(|_| Gone)
+    }
+
+    /// A person has an incident in hand. The inner error says why there is none.
+    pub async fn acknowledge(
+        &self,
+        which: Result<IncidentId, Name>,
+        word: Acknowledged,
+    ) -> Result<Result<Incident, String>, Gone> {
+        self.ask(|reply| Request::Acknowledge { which, word, reply })
+            .await
+    }
+
+    /// Tells notifiers something; the inner error says which of them is not there.
+    pub async fn tell(&self, to: Vec<Name>, text: String) -> Result<Result<(), String>, Gone> {
+        self.ask(|reply| Request::Tell { to, text, reply }).await
+    }
+
+    /// Sends a test notice by each channel of a notifier; the inner error has the notifiers that there are.
+    pub async fn test_notifier(&self, name: Name) -> Result<Result<Vec<Tested>, Vec<Name>>, Gone> {
+        self.ask(|reply| Request::TestNotifier { name, reply })
+            .await
+    }
+
+    /// How it goes with telling people, notifier by notifier.
+    pub async fn notifiers(&self) -> Result<Vec<NotifierAnswer>, Gone> {
+        self.ask(Request::Notifiers).await
     }
 
     /// Hears a heartbeat; the inner error has the names that rules wait for.

@@ -21,6 +21,7 @@ use super::{
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
     pause,
+    post::{Post, PostRules},
     progress::Progress,
     pulse::Pulse,
     records::{Kept, Records, Scribe},
@@ -32,6 +33,7 @@ use crate::{
     core::Core,
     guard,
     hands::{self, Runner},
+    incident::Incidents,
     journal::Journals,
     model::{
         Generation, Name,
@@ -253,6 +255,12 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         Arc::new(book.outline.at_rest())
     };
     let runner: Arc<dyn Runner> = Arc::new(ByHandle(handle.clone()));
+    let post = Post::start(
+        std::mem::take(&mut saved.deliveries),
+        records.clone() as Arc<dyn Records>,
+        options.clock.clone(),
+        PostRules::new(&book, &permission, &loader.ground),
+    );
     let parts = Parts {
         book: book.clone(),
         script: loader.ground.script.clone(),
@@ -271,10 +279,16 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         repairs,
     };
     let mut first = Vec::new();
+    let incidents = Incidents::start(
+        std::mem::take(&mut saved.incidents),
+        saved.post.take(),
+        saved.storm.is_some(),
+    );
     let core = Core::start(outline, saved, now, &mut first);
     let channel = mpsc::unbounded_channel();
     let sender = channel.0.clone();
-    let driver = Driver::new(parts, core, handle.news.clone(), channel);
+    let mut driver = Driver::new(parts, core, handle.news.clone(), channel);
+    driver.tells(incidents, post.clone());
     let complaints = loaded.refused.clone().unwrap_or_default();
     let watch = if options.watch {
         let ears = Reloader {
@@ -308,6 +322,8 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         if let Err(error) = driven.await {
             tracing::error!(%error, "the loop ended early");
         }
+        // What is due is tried once more; what does not arrive waits for the next start.
+        post.stop().await;
         forward.abort();
         tidied.abort();
         if let Some(deadman) = deadman {
@@ -455,6 +471,15 @@ impl Runner for ByHandle {
 
     fn raise(&self, event: String) -> Result<(), String> {
         self.0.event(event).map_err(|gone| gone.to_string())
+    }
+
+    fn tell(&self, to: Vec<String>, text: String) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            let to = to.into_iter().map(Name::from).collect();
+            let told = self.0.tell(to, text).await;
+            told.map_err(|gone| gone.to_string())?
+        }
+        .boxed()
     }
 }
 

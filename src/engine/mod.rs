@@ -8,6 +8,7 @@
 //! | `repair` | doing a rung, undoing a ladder |
 //! | `watch` | what changes on disk while it runs |
 //! | `pause` | the kill switch that is a file |
+//! | `telling`, `post` | who is told of what happens; the task that brings notices to their receivers |
 //! | `records` | where a driver writes: for real, or nowhere |
 //! | [`dry`] | the dry driver |
 //! | `failpoint` | where tests kill it |
@@ -39,12 +40,14 @@ pub mod news;
 pub mod overview;
 mod pause;
 mod pool;
+mod post;
 pub mod progress;
 pub mod pulse;
 mod records;
 mod repair;
 mod requests;
 pub mod sight;
+mod telling;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

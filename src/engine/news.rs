@@ -26,6 +26,7 @@ pub fn kind(news: &News) -> &'static str {
         News::Paused(_) | News::ChecksPaused { .. } => "paused",
         News::Silenced(_) => "silenced",
         News::Unsilenced(_) => "unsilenced",
+        News::Incident(_) => "incident",
         News::Investigated { .. } => "investigated",
     }
 }
@@ -58,6 +59,13 @@ pub fn json(news: &News, now: Moment) -> Value {
             "reason": silence.reason, "until": silence.until.seconds(),
         }),
         News::Unsilenced(id) => json!({"news": "unsilenced", "id": id}),
+        News::Incident(incident) => json!({
+            "news": "incident", "id": incident.id, "check": incident.check, "status": incident.status,
+            "message": incident.message, "checks": incident.members.len(), "opened": incident.opened.seconds(),
+            "closed": incident.ended.as_ref().map(|it| it.at.seconds()),
+            "acknowledged": incident.acknowledged.as_ref().map(|it| &it.by),
+            "escalated": incident.escalated,
+        }),
         News::Held { check, hold } => json!({
             "news": "held", "check": check, "by": hold.by, "until": hold.until.map(Moment::seconds), "why": hold.why,
         }),

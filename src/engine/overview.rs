@@ -151,20 +151,10 @@ pub struct Row {
     pub last_repair: Option<LastRepair>,
     /// Epoch seconds.
     pub silenced_until: Option<f64>,
-    pub acknowledged: Option<Acknowledged>,
     /// Its remediation is paused, by itself.
     pub paused: bool,
     /// Its rule says how it is repaired.
     pub repairable: bool,
-}
-
-/// A person said that they know.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Acknowledged {
-    /// Epoch seconds.
-    pub at: f64,
-    pub by: String,
-    pub reason: String,
 }
 
 /// The kill switch. Times in epoch seconds.
@@ -361,7 +351,6 @@ impl Driver {
             values: trail.map(|it| it.values()).unwrap_or_default(),
             last_repair: trail.and_then(|it| it.repair.clone()),
             silenced_until: self.core.silence_of(name).map(|it| it.until.seconds()),
-            acknowledged: self.acknowledged(name),
             paused: self.is_paused(name),
             repairable: check.outline.remediation.is_some(),
         })
@@ -369,12 +358,7 @@ impl Driver {
 
     /// How many incidents are open.
     fn open_incidents(&self) -> usize {
-        0
-    }
-
-    /// Who acknowledged what stands with this check.
-    fn acknowledged(&self, _name: &Name) -> Option<Acknowledged> {
-        None
+        self.telling.incidents.open().count()
     }
 
     /// Whether the remediation of this check alone is paused.

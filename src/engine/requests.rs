@@ -189,6 +189,16 @@ impl Driver {
             } => {
                 let _ = reply.send(self.hear(name, payload, now)); // the asker may have gone
             }
+            Request::Acknowledge { which, word, reply } => {
+                let _ = reply.send(self.acknowledge(which, word)); // the asker may have gone
+            }
+            Request::Tell { to, text, reply } => {
+                let _ = reply.send(self.tell_notifiers(&to, &text, now)); // the rung may have ended
+            }
+            Request::TestNotifier { name, reply } => self.test_notifier(&name, now, reply),
+            Request::Notifiers(reply) => {
+                let _ = reply.send(self.notifiers()); // the asker may have gone
+            }
             Request::Event(event) => self.core.step(now, Input::Event(event), out),
             Request::Reload(_) | Request::Store(_) => {
                 // Answered before the loop: by the watcher and by the store.

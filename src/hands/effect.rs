@@ -60,6 +60,8 @@ pub enum Effect {
     RunChecks { checks: Vec<String> },
     /// Raises an event.
     Raise { event: String },
+    /// Tells these notifiers something.
+    Tell { to: Vec<String>, text: String },
     /// Signals these processes, if they are still the ones that were looked at.
     Signal {
         signal: Signal,
@@ -101,6 +103,7 @@ impl Effect {
             Effect::Call(_) => super::call_http::KIND.name,
             Effect::RunChecks { .. } => super::run_checks::KIND.name,
             Effect::Raise { .. } => super::raise_event::KIND.name,
+            Effect::Tell { .. } => super::notify::KIND.name,
             Effect::Signal { .. } => super::signal_process::KIND.name,
         }
     }
@@ -117,6 +120,7 @@ impl Effect {
             Effect::Call(call) => call.line(),
             Effect::RunChecks { checks } => checks.join(", "),
             Effect::Raise { event } => event.clone(),
+            Effect::Tell { to, .. } => to.join(", "),
             Effect::Signal { who, .. } => who.clone(),
         }
     }
@@ -125,7 +129,7 @@ impl Effect {
     /// run have repairs, and claims, of their own.
     pub fn claims(&self) -> Vec<String> {
         match self {
-            Effect::Nothing { .. } | Effect::RunChecks { .. } => Vec::new(),
+            Effect::Nothing { .. } | Effect::RunChecks { .. } | Effect::Tell { .. } => Vec::new(),
             Effect::Move { file, to, .. } => vec![file.clone(), to.clone()],
             Effect::Raise { event } => vec![crate::core::event_target(event)],
             Effect::Restart { unit, .. } => vec![format!("unit {unit}")],
@@ -147,6 +151,12 @@ impl Effect {
             } => diff::unified(file, seen.body(), Some(body)),
             Effect::Remove { file, seen, .. } => diff::unified(file, seen.body(), None),
             Effect::Call(call) => Some(call.told()),
+            Effect::Tell { text, .. } => {
+                let lines = text
+                    .lines()
+                    .map(|line| format!("+{}\n", diff::visible(line)));
+                Some(lines.collect())
+            }
             _ => None,
         }
     }
@@ -200,6 +210,10 @@ impl Effect {
             Effect::Call(call) => ("send", "sent", call.line()),
             Effect::RunChecks { checks } => ("run", "ran", format!("checks {}", checks.join(", "))),
             Effect::Raise { event } => ("raise", "raised", format!("the event {event}")),
+            Effect::Tell { to, text } => {
+                let first = text.lines().next().unwrap_or_default();
+                ("tell", "told", format!("{}: {first}", to.join(", ")))
+            }
             Effect::Signal {
                 signal, targets, ..
             } => {

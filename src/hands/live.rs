@@ -37,6 +37,8 @@ pub trait Runner: Send + Sync {
     fn run_checks(&self, names: Vec<String>) -> BoxFuture<'_, Result<String, String>>;
     /// Tells whoever waits for this event.
     fn raise(&self, event: String) -> Result<(), String>;
+    /// Has these notifiers told; an error if one of them is not there.
+    fn tell(&self, to: Vec<String>, text: String) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// Does effects for real.
@@ -85,6 +87,12 @@ impl Live {
                 raised.map_err(HandsError::Failed)?;
                 Ok(done(effect, format!("raised the event {event}")))
             }
+            Effect::Tell { to, text } => {
+                let told = self.runner.tell(to.clone(), text.clone()).await;
+                told.map_err(HandsError::Failed)?;
+                let (_, did, what) = effect.deed();
+                Ok(done(effect, format!("{did} {what}")))
+            }
             Effect::RunChecks { checks } => {
                 let said = self.runner.run_checks(checks.clone()).await;
                 Ok(done(effect, said.map_err(HandsError::Failed)?))
@@ -100,6 +108,7 @@ impl Live {
             dir: self.permission.root().to_owned(),
             timeout,
             most_output: MOST_OUTPUT,
+            input: None,
         };
         let finished = child::run(&errand).await.map_err(|error| {
             HandsError::Failed(format!("could not start {}: {error}", command_line(argv)))

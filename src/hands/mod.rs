@@ -14,6 +14,7 @@ pub mod effect;
 pub mod image;
 pub mod live;
 pub mod move_file;
+pub mod notify;
 pub mod raise_event;
 pub mod remove_file;
 pub mod restart_unit;
@@ -101,6 +102,7 @@ pub static KINDS: &[&Kind] = &[
     &restart_unit::KIND,
     &run_script::KIND,
     &raise_event::KIND,
+    &notify::KIND,
 ];
 
 impl Kind {
@@ -176,6 +178,10 @@ fn target(args: &Map<String, Value>) -> String {
         }
         None if args.contains_key("event") => args.get("event").map(plain).unwrap_or_default(),
         None if args.contains_key("checks") => texts("checks").join(", "),
+        None if args.contains_key("to") => match args.get("to") {
+            Some(Value::Array(_)) => texts("to").join(", "),
+            to => to.map(plain).unwrap_or_default(),
+        },
         None => {
             let whose = ["name", "cmdline", "pid_file"].iter();
             let whose = whose.filter_map(|key| args.get(*key)).map(plain);

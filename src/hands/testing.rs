@@ -44,6 +44,8 @@ pub struct World {
 pub struct Asked {
     pub names: Mutex<Vec<String>>,
     pub raised: Mutex<Vec<String>>,
+    /// Whom it told what.
+    pub told: Mutex<Vec<(Vec<String>, String)>>,
     pub refuses: Mutex<Option<String>>,
 }
 
@@ -63,6 +65,14 @@ impl Runner for Asked {
         }
         self.raised.lock().expect("no panic").push(event);
         Ok(())
+    }
+
+    fn tell(&self, to: Vec<String>, text: String) -> BoxFuture<'_, Result<(), String>> {
+        let answer = match self.refuses.lock().expect("no panic").clone() {
+            Some(why) => Err(why),
+            None => Ok(self.told.lock().expect("no panic").push((to, text))),
+        };
+        ready(answer).boxed()
     }
 }
 

@@ -129,6 +129,7 @@ pub(super) fn of(effect: &Effect) -> Option<Value> {
         | Effect::Call(_)
         | Effect::RunChecks { .. }
         | Effect::Raise { .. }
+        | Effect::Tell { .. }
         | Effect::Signal { .. } => {
             return None;
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::model::{
     attempt::{Brief, Page},
     moment::Moment,
+    notice::Notice,
     status::Status,
 };
 
@@ -60,6 +61,23 @@ pub fn page_line(page: &Page, generation: &str) -> Value {
         "message": page.text,
         "to": page.to,
         "generation": generation,
+    })
+}
+
+/// As [`page_line`], with `status`, `incident` and `notice` at its end: `kind` says what there is to tell (`opened`,
+/// `resolved` …), `message` all of it.
+pub fn notice_line(notice: &Notice, generation: &str) -> Value {
+    json!({
+        "timestamp": notice.at.seconds(),
+        "time": notice.at.iso(),
+        "name": notice.check,
+        "kind": notice.kind,
+        "message": format!("{}\n{}", notice.title, notice.text),
+        "to": [notice.notifier],
+        "generation": generation,
+        "status": notice.status,
+        "incident": notice.incident,
+        "notice": notice.id,
     })
 }
 

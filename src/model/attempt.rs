@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Generation, Name,
+    incident::Incident,
     moment::Moment,
+    notice::{Delivery, Post, Told},
     outline::RemediationOutline,
     standing::{Budget, Hold, Pause, Silence, Standing, Storm},
     status::Status,
@@ -231,6 +233,10 @@ pub enum Row {
     },
     /// People must know.
     Page(Page),
+    /// Incidents and what is told of them.
+    Told(Box<Told>),
+    /// How a delivery went.
+    Delivery(Box<Delivery>),
     /// Something elsewhere said that it is alive.
     Heartbeat {
         name: Name,
@@ -295,4 +301,9 @@ pub struct Saved {
     pub heartbeats: Vec<(Name, Moment, serde_json::Value)>,
     /// Greater than every id ever given.
     pub next_attempt: AttemptId,
+    /// Open ones.
+    pub incidents: Vec<Incident>,
+    /// Those that wait, in the order of their notices, and ended ones of open incidents by which their receivers know them.
+    pub deliveries: Vec<Delivery>,
+    pub post: Option<Post>,
 }

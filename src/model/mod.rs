@@ -7,8 +7,10 @@
 pub mod attempt;
 pub mod calendar;
 pub mod facts;
+pub mod incident;
 pub mod moment;
 pub mod node;
+pub mod notice;
 pub mod outline;
 pub mod report;
 pub mod span;

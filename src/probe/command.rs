@@ -240,6 +240,7 @@ impl CommandProbe {
             dir: eyes.permission.root().to_owned(),
             timeout: self.timeout.min(eyes.limit),
             most_output: self.max_output,
+            input: None,
         };
         let finished = run(&errand)
             .await

@@ -1,16 +1,21 @@
 //! A book: a whole rule set, loaded, checked and compiled. Immutable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
 use crate::{
+    incident::Policy,
     model::{
         Generation, Name,
         node::Node,
         outline::{CheckOutline, Outline},
         text::Place,
     },
+    notify::Channel,
     probe::Probe,
     remediation::StepPlan,
     script::Expr,
@@ -23,6 +28,8 @@ pub struct Book {
     pub checks: BTreeMap<Name, Arc<Check>>,
     pub investigations: BTreeMap<Name, Arc<Investigation>>,
     pub notifiers: BTreeMap<Name, Arc<Notifier>>,
+    /// Who is told of the incidents of each check from their opening, where anybody is.
+    pub listeners: BTreeMap<Name, Vec<Name>>,
     /// `vars:` of all files with `--set` applied.
     pub vars: Arc<Map<String, Value>>,
     pub tests: Vec<Arc<Test>>,
@@ -38,6 +45,8 @@ pub struct Check {
     pub name: Name,
     pub about: Option<String>,
     pub tags: Vec<String>,
+    /// Notifiers that it names itself.
+    pub notify: Vec<Name>,
     /// Where its name stands.
     pub place: Place,
     pub probes: Probes,
@@ -84,13 +93,48 @@ pub struct Investigation {
     pub journal: Option<String>,
 }
 
-/// Whom `escalate` may name.
-#[derive(Debug)]
+/// Whom `notify` and `escalate` may name.
 pub struct Notifier {
     pub name: Name,
     pub about: Option<String>,
-    /// The file to which every page is written as a line, relative to the root.
+    /// The file to which every page and notice is written as a line, relative to the root.
     pub journal: Option<String>,
+    pub channels: Vec<Arc<dyn Channel>>,
+    pub which: Which,
+    pub policy: Policy,
+}
+
+/// The checks of which a notifier is told, though they do not name it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Which {
+    pub all: bool,
+    pub checks: BTreeSet<Name>,
+    pub tags: BTreeSet<String>,
+    pub layers: BTreeSet<String>,
+}
+
+impl Which {
+    pub fn holds(&self, check: &Check) -> bool {
+        self.all
+            || self.checks.contains(&check.name)
+            || check.tags.iter().any(|tag| self.tags.contains(tag))
+            || self.layers.contains(check.layer())
+    }
+}
+
+impl Check {
+    /// The group it is shown in: its first tag, else the name of its file.
+    pub fn layer(&self) -> &str {
+        match self.tags.first() {
+            Some(tag) => tag,
+            None => {
+                let file = std::path::Path::new(&*self.place.file);
+                file.file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// One entry of a `tests:` block, read by `simulate`.

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 
 use super::{
     testing::TestForm,
-    values::{Backoff, BadStatus, For, LimitText, StatusWord},
+    values::{Backoff, BadStatus, For, LimitText, NoticeStatus, StatusWord},
 };
 use crate::{
     hands,
     model::{node::Part, span::Span, text::Text},
-    probe,
+    notify, probe,
 };
 
 /// A rule file of homeostat: any of these parts.
@@ -32,20 +32,93 @@ pub struct RuleFile {
     pub checks: Option<Part<Vec<CheckRule>>>,
     /// Root-cause sessions: sets of checks run together.
     pub investigations: Option<Part<Vec<InvestigationRule>>>,
-    /// Who is told, by name: `escalate` of a remediation names them.
+    /// Who is told, by name: `notify` of checks and `escalate` of remediations name them.
     pub notifiers: Option<Part<BTreeMap<String, NotifierRule>>>,
     /// Tests of the rules, run by `homeostat test`.
     pub tests: Option<Part<Vec<TestForm>>>,
 }
 
-/// A channel by which people are told.
+/// Somebody who is told: by one or more channels, of what, and when.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifierRule {
     /// Who that is, in a sentence.
     pub about: Option<String>,
-    /// The file to which every page is written as one line of JSON, below `data`, `state` or `logs`.
+    /// The file to which every page and notice is written as one line of JSON, below `data`, `state` or `logs`.
     pub journal: Option<Text>,
+    /// An HTTP request: JSON, or as Slack, Discord, ntfy, Telegram or Teams want it.
+    pub webhook: Option<Part<notify::WebhookForm>>,
+    /// A mail by SMTP.
+    pub email: Option<Part<notify::EmailForm>>,
+    /// A program that homeostat.yaml allows.
+    pub command: Option<Part<notify::CommandForm>>,
+    /// A Prometheus Alertmanager.
+    pub alertmanager: Option<Part<notify::AlertmanagerForm>>,
+    /// Checks it is told of, beside those whose `notify` names it.
+    #[serde(rename = "for")]
+    pub which: Option<Part<ForForm>>,
+    /// How bad an incident must be (critical).
+    pub when: Option<Vec<NoticeStatus>>,
+    /// Told only of what still stands after this (30s): repairs get their chance.
+    pub after: Option<Span>,
+    /// Told again in such intervals, as long as nobody acknowledges it.
+    pub repeat: Option<Span>,
+    /// Also of what was over before it was told (false).
+    pub repaired: Option<bool>,
+    /// At most so many notices in any window of that length; what is over it comes in one.
+    pub limit: Option<LimitText>,
+    /// Quiet hours: a calendar, while which is open nothing is told.
+    pub quiet: Option<Part<QuietForm>>,
+    /// Who is told when nobody acknowledges.
+    pub escalate: Option<Part<NotifierEscalateRule>>,
+}
+
+/// Some checks.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForRule {
+    pub checks: Option<Vec<Text>>,
+    /// Checks that have one of these.
+    pub tags: Option<Vec<String>>,
+    /// Checks whose first tag this is; of checks without tags, the name of their file.
+    pub layers: Option<Vec<String>>,
+}
+
+/// `all`, or some checks.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum ForForm {
+    All(String),
+    Some(ForRule),
+}
+
+/// Quiet hours, with what is told all the same.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuietRule {
+    #[schemars(required)]
+    pub calendar: Option<Text>,
+    /// Statuses that are told all the same.
+    pub but: Option<Vec<NoticeStatus>>,
+}
+
+/// The name of a calendar, or with what is told all the same.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum QuietForm {
+    Calendar(String),
+    But(QuietRule),
+}
+
+/// Who is told when nobody acknowledges within a time.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifierEscalateRule {
+    #[schemars(required)]
+    pub after: Option<Span>,
+    /// Notifiers.
+    #[schemars(required)]
+    pub to: Option<Vec<Text>>,
 }
 
 /// What checks have in common.
@@ -59,6 +132,8 @@ pub struct DefaultsRule {
     pub timeout: Option<Span>,
     pub tags: Option<Vec<String>>,
     pub needs: Option<Vec<Text>>,
+    /// Notifiers that are told of the incidents of these checks.
+    pub notify: Option<Vec<Text>>,
     pub on_error: Option<Part<OnErrorForm>>,
     pub on_no_data: Option<StatusWord>,
     /// The file every look is written to.
@@ -126,6 +201,8 @@ pub struct CheckRule {
     pub needs: Option<Vec<Text>>,
     /// The file every look is written to.
     pub journal: Option<Text>,
+    /// Notifiers that are told of its incidents.
+    pub notify: Option<Vec<Text>>,
     /// What to do about it.
     pub remediation: Option<Part<RemediationForm>>,
 }

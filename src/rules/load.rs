@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     book::Book,
-    compile::Compiler,
+    compile::{self, Compiler},
     complaint::{Complaint, Severity},
     fingerprint::hex,
     link,
@@ -468,6 +468,7 @@ fn bind(
             .flat_map(|unit| &unit.notifiers)
             .map(|(_, notifier)| (notifier.name.clone(), notifier.clone()))
             .collect(),
+        listeners: compile::notifier::listeners(units),
         vars: Arc::new(vars),
         calendars: units
             .iter()

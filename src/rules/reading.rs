@@ -1,7 +1,5 @@
-//! Reading parts of a rule with every mistake reported: what is empty, what the engine cannot honour yet, and whatever
-//! serde finds, leaving out what is wrong so that the rest is checked too.
-
-use std::borrow::Cow;
+//! Reading parts of a rule with every mistake reported: what is empty, and whatever serde finds, leaving out what is wrong
+//! so that the rest is checked too.
 
 use serde::Deserialize;
 
@@ -103,39 +101,6 @@ fn empty(key: &Node) -> Mistake {
         key.place.clone(),
     )
     .help("write one, or leave the key out")
-}
-
-/// Reports keys of the rule language that this engine cannot honour yet, and gives the rest. Never parsed and ignored.
-pub fn without_later<'a>(
-    node: &'a Node,
-    later: &[&str],
-    mistakes: &mut Vec<Mistake>,
-) -> Cow<'a, Node> {
-    let is_later = |key: &Node| later.contains(&key.key());
-    if !node.entries().iter().any(|(key, _)| is_later(key)) {
-        return Cow::Borrowed(node);
-    }
-    let mut rest = Vec::new();
-    for (key, value) in node.entries() {
-        if is_later(key) {
-            mistakes.push(not_yet(key, &format!("`{}`", key.key())));
-        } else {
-            rest.push((key.clone(), value.clone()));
-        }
-    }
-    Cow::Owned(Node {
-        tree: Tree::Map(rest),
-        ..node.clone()
-    })
-}
-
-pub fn not_yet(node: &Node, what: &str) -> Mistake {
-    Mistake::new(
-        "not-yet",
-        format!("{what} is part of the rule language, but this version cannot honour it"),
-        node.place.clone(),
-    )
-    .help("leave it out; a rule is never read in part")
 }
 
 /// A key that must be there.

@@ -48,6 +48,26 @@ impl From<BadStatus> for Status {
     }
 }
 
+/// A status that people may be told of.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum NoticeStatus {
+    Warning,
+    Critical,
+    Unknown,
+}
+
+impl From<NoticeStatus> for Status {
+    fn from(word: NoticeStatus) -> Status {
+        match word {
+            NoticeStatus::Warning => Status::Warning,
+            NoticeStatus::Critical => Status::Critical,
+            NoticeStatus::Unknown => Status::Unknown,
+        }
+    }
+}
+
 /// The patience of a threshold: `3` looks in a row, or `2 of 3`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct For {

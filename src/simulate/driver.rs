@@ -69,6 +69,15 @@ impl Runner for Nobody {
     fn raise(&self, _: String) -> Result<(), String> {
         Err("a test raises events by itself".to_owned())
     }
+
+    /// In a test everybody is told, and nobody hears it.
+    fn tell(
+        &self,
+        _: Vec<String>,
+        _: String,
+    ) -> futures::future::BoxFuture<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 pub(super) type Done<T> = Result<T, Box<Failure>>;

@@ -551,10 +551,11 @@ mod tests {
         let before = existing(&dir).unwrap();
         let saved = before.load().unwrap();
         before.close().unwrap();
-        // What version 2 added is all that is different.
+        // What versions 2 and 3 added is all that is different.
         let old = Connection::open(dir.join(HISTORY)).unwrap();
         old.execute_batch(
-            "DROP TABLE standing_order; DROP TABLE heartbeat; DROP TABLE page; PRAGMA user_version = 1",
+            "DROP TABLE standing_order; DROP TABLE heartbeat; DROP TABLE page; DROP TABLE incident; \
+             DROP TABLE delivery; PRAGMA user_version = 1",
         )
         .unwrap();
         drop(old);

@@ -28,6 +28,7 @@ pub struct Paged {
 pub(super) const SILENCES: &str = "silences";
 pub(super) const STORM: &str = "storm";
 pub(super) const PAUSES: &str = "pauses";
+pub(super) const POST: &str = "post";
 
 /// Compressed bodies are not read past this: more was never written.
 const BODY_BYTES: u64 = 1 << 30;
@@ -75,6 +76,9 @@ impl Store {
         saved.pauses = self.order(PAUSES)?.unwrap_or_default();
         saved.storm = self.order(STORM)?;
         saved.heartbeats = self.heartbeats()?;
+        saved.incidents = self.open_incidents()?;
+        saved.deliveries = self.waiting_deliveries()?;
+        saved.post = self.order(POST)?;
         let mut query = self
             .conn
             .prepare("SELECT body, undo FROM attempt WHERE ended IS NULL ORDER BY id")

@@ -15,6 +15,7 @@
 //! | `schema` | the tables |
 //! | `rows`, `load` | writing rows; reading back what a start needs |
 //! | `history`, `ledger` | what happened, and what it came to |
+//! | `notices` | incidents, and what is on its way to people |
 //! | `block` | how looks are encoded |
 //! | `looks`, `replay` | recording them in `facts.db`; reading them back |
 //! | `recorded` | the newest of them, beside the store's owner |
@@ -33,6 +34,7 @@ mod ledger;
 mod load;
 pub mod lock;
 mod looks;
+mod notices;
 mod prune;
 mod recorded;
 mod replay;

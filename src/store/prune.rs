@@ -111,6 +111,8 @@ fn forget_history(
     ledger::add_past(conn, &past)?;
     for query in [
         "DELETE FROM page WHERE at < ?1",
+        "DELETE FROM incident WHERE ended < ?1",
+        "DELETE FROM delivery WHERE at < ?1 AND state <> 'waiting'",
         "DELETE FROM heartbeat WHERE at < ?1",
     ] {
         conn.execute(query, [before.0])

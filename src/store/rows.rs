@@ -22,6 +22,7 @@ use crate::model::{
 use super::{
     Durability, HistoryEntry, Store, StoreError,
     load::{PAUSES, SILENCES, STORM},
+    notices::{put_delivery, put_told},
 };
 
 impl Store {
@@ -129,6 +130,8 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
         Row::Pauses(pauses) => put_order(conn, PAUSES, Some(pauses)),
         Row::Storm(storm) => put_order(conn, STORM, storm.as_ref()),
         Row::Page(page) => put_page(conn, page),
+        Row::Told(told) => put_told(conn, told),
+        Row::Delivery(delivery) => put_delivery(conn, delivery),
         Row::Heartbeat { name, at, payload } => put_heartbeat(conn, name, *at, payload),
         Row::Note {
             check,
@@ -171,7 +174,7 @@ fn put_budget(conn: &Connection, check: &str, budget: &Budget) -> Result<(), Sto
         .map_err(StoreError::sqlite("write a budget"))
 }
 
-fn put_order<T: Serialize>(
+pub(super) fn put_order<T: Serialize>(
     conn: &Connection,
     name: &str,
     order: Option<&T>,
@@ -343,7 +346,7 @@ fn without_undo(attempt: &Attempt) -> (Cow<'_, Attempt>, Option<Vec<Option<Value
     (Cow::Owned(bare), Some(undo))
 }
 
-fn text<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(super) fn text<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

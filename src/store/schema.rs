@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// `PRAGMA application_id`: "home".
 pub(super) const APPLICATION: i64 = 0x686f_6d65;
@@ -28,6 +28,29 @@ CREATE TABLE page (
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX page_at ON page (at);
+"
+    };
+}
+
+/// What version 3 added: incidents, and notices on their way through a channel.
+macro_rules! told {
+    () => {
+        "
+CREATE TABLE incident (id INTEGER PRIMARY KEY, opened INTEGER NOT NULL, ended INTEGER, body TEXT NOT NULL) STRICT;
+CREATE INDEX incident_open ON incident (id) WHERE ended IS NULL;
+CREATE INDEX incident_ended ON incident (ended);
+CREATE TABLE delivery (
+    notice INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    incident INTEGER,
+    state TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (notice, channel)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_waiting ON delivery (notice) WHERE state = 'waiting';
+CREATE INDEX delivery_incident ON delivery (incident);
+CREATE INDEX delivery_at ON delivery (at);
 "
     };
 }
@@ -82,7 +105,8 @@ CREATE TABLE ledger_past (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO counter VALUES ('next_attempt', 1), ('opened', 0);
 ",
-    added!()
+    added!(),
+    told!()
 );
 
 pub(super) const FACTS: &str = "
@@ -142,13 +166,21 @@ pub(super) fn verify(
 fn migrate(conn: &Connection, tables: &str, found: i64) -> Result<(), StoreError> {
     match found {
         VERSION => Ok(()),
-        1 if tables == FACTS => Ok(()),
-        1 => {
-            let steps = concat!(
-                "BEGIN IMMEDIATE;",
-                added!(),
-                "PRAGMA user_version = 2; COMMIT;"
-            );
+        1 | 2 if tables == FACTS => Ok(()),
+        1 | 2 => {
+            let steps = match found {
+                1 => concat!(
+                    "BEGIN IMMEDIATE;",
+                    added!(),
+                    told!(),
+                    "PRAGMA user_version = 3; COMMIT;"
+                ),
+                _ => concat!(
+                    "BEGIN IMMEDIATE;",
+                    told!(),
+                    "PRAGMA user_version = 3; COMMIT;"
+                ),
+            };
             conn.execute_batch(steps)
                 .map_err(broken("bring the store to this version"))
         }

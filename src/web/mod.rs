@@ -8,6 +8,7 @@
 //! | `standing`, `checks`, `repairs`, `investigations`, `health` | what is told: how things stand, one check, repairs, sessions, `/api/sre/health` |
 //! | `plots`, `excerpt` | of one check: what is worth drawing; its lines of the rules |
 //! | `acting` | what acts on the running system |
+//! | [`incidents`] | what people are told of, and how that goes |
 //! | `rules`, `writing` | the rule files; saving one, whole |
 //! | `metrics`, `exposition` | `/metrics`; how metrics are written |
 //! | [`stream`] | what happens, as server-sent events |
@@ -32,6 +33,7 @@ mod endpoint;
 mod excerpt;
 mod exposition;
 mod health;
+pub mod incidents;
 mod investigations;
 mod limits;
 pub mod loopback;

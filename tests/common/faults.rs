@@ -263,9 +263,9 @@ fn keys() -> Vec<Fault> {
             "remediation:\n  steps: [ { remove_file: { file: data/x } } ]\n  escalate: [§ops]",
         ),
         check(
-            "a step of a later version",
-            "not-yet",
-            "remediation: [ { §notify: { to: x } } ]",
+            "a step that tells nobody there is",
+            "unknown-notifier",
+            "remediation: [ { notify: { to: §x, text: it is broken } } ]",
         ),
         fault(
             "a check without a name",

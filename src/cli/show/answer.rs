@@ -1,12 +1,14 @@
 //! What `check` and `dry-run` say: a line for each check, its repair with the proof below it, a summary last.
 
+use std::collections::BTreeMap;
+
 use super::{
     Style, Tone, diff,
     table::{indented, table},
     text, time,
 };
 use crate::{
-    engine::answer::{Answer, CheckAnswer, Decided, RemediationAnswer, StepAnswer},
+    engine::answer::{Answer, CheckAnswer, Decided, NoticeAnswer, RemediationAnswer, StepAnswer},
     model::{moment::Moment, status::Status, step::Outcome},
 };
 
@@ -65,7 +67,29 @@ fn below(check: &CheckAnswer, now: Moment, style: &Style) -> String {
     for step in &check.remediation.steps {
         lines.push_str(&indented(&one_step(step, style), 2));
     }
+    lines.push_str(&told(&check.notices, style));
     lines
+}
+
+/// `tells ops by webhook (hooks.example.net:443) after 30s, if it still stands`.
+fn told(notices: &[NoticeAnswer], style: &Style) -> String {
+    let mut by: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for notice in notices {
+        let way = format!("{} ({})", notice.channel, text::clean(&notice.whom));
+        by.entry((&notice.notifier, &notice.when))
+            .or_default()
+            .push(way);
+    }
+    let line = |((notifier, when), ways): (&(&str, &str), &Vec<String>)| {
+        let said = format!(
+            "tells {} by {}: {}",
+            text::clean(notifier),
+            ways.join(", "),
+            text::clean(when)
+        );
+        format!("{}\n", style.dim(&said))
+    };
+    by.iter().map(line).collect()
 }
 
 /// What became of the repair, with its proof.
@@ -247,6 +271,7 @@ pub(crate) mod samples {
             duration_ms: 0.4,
             before: None,
             remediation: RemediationAnswer::default(),
+            notices: Vec::new(),
         }
     }
 

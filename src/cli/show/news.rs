@@ -45,6 +45,7 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
         News::Changed {
             behind: Some(_), ..
         } => String::new(), // the check it waits behind is told
+        News::Incident(_) => String::new(), // its checks are told
         News::Changed {
             check,
             from,

@@ -228,6 +228,15 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
         said.push_str(&style.paint(Tone::Place, &open));
     }
+    if let Some(word) = &check.acknowledged {
+        let until = word
+            .until
+            .map(Moment::from_seconds)
+            .map(|until| format!(" until {}", style.zone.relative(until, now)));
+        let until = until.unwrap_or_default();
+        let by = because(&word.by, &word.reason);
+        said.push_str(&style.dim(&format!("  acknowledged{until}{by}")));
+    }
     let age = match check.looked {
         Some(_) => style.dim(&format!("for {}", time::span(now.since(since)))),
         None => style.dim("unseen"),
@@ -293,6 +302,8 @@ pub(crate) mod samples {
             behind: None,
             pause: None,
             attempt: None,
+            incident: None,
+            acknowledged: None,
         };
         let mut lock = check(
             "cache_lock",

@@ -83,6 +83,7 @@ impl Systemctl<'_> {
             dir: self.permission.root().to_owned(),
             timeout: self.timeout.saturating_sub(self.watch.elapsed()),
             most_output: MOST_OUTPUT,
+            input: None,
         };
         child::run(&errand).await.map_err(|error| {
             let line = command_line(&errand.argv);

@@ -105,6 +105,16 @@ fn parts(
             place: text.place(),
         });
     }
+    let own = rule
+        .notify
+        .clone()
+        .map(|names| reading::check_names(names, mistakes));
+    unit.escalations.extend(
+        own.iter()
+            .flatten()
+            .map(|to| (to.clone(), rule_word.clone())),
+    );
+    let notify = own.or_else(|| defaults.notify.clone());
     let remedy = part("remediation", rule.remediation.is_some()).map(|part| {
         let print = Fingerprint::new(compiler.vars).knowing(compiler.scripts);
         remediation::read(part, trigger.every, defaults, &names, print, notes)
@@ -129,6 +139,7 @@ fn parts(
                 remedy
                     .escalate
                     .into_iter()
+                    .chain(remedy.found.tells)
                     .map(|to| (to, Some(name.to_string()))),
             );
             unit.bodies
@@ -166,6 +177,11 @@ fn parts(
             .tags
             .or_else(|| defaults.tags.clone())
             .unwrap_or_default(),
+        notify: notify
+            .iter()
+            .flatten()
+            .map(|name| name.as_str().into())
+            .collect(),
         place: name.place(),
         probes: probes?,
         judging: judged.judging,

@@ -40,6 +40,7 @@ pub struct Defaults {
     pub approve: Option<bool>,
     pub approve_within: Option<std::time::Duration>,
     pub escalate: Option<Vec<Text>>,
+    pub notify: Option<Vec<Text>>,
 }
 
 impl Defaults {
@@ -67,6 +68,9 @@ impl Defaults {
             zone,
             timeout: judging::timeout(node, rule.timeout, mistakes),
             tags: rule.tags,
+            notify: rule
+                .notify
+                .map(|names| reading::check_names(names, mistakes)),
             on_error: part("on_error", rule.on_error.is_some())
                 .and_then(|node| judging::on_error(node, mistakes)),
             on_no_data: rule.on_no_data,

@@ -7,7 +7,7 @@ mod defaults;
 mod investigation;
 mod judging;
 mod known;
-mod notifier;
+pub(super) mod notifier;
 mod remediation;
 mod steps;
 mod trigger;
@@ -76,7 +76,8 @@ impl<'a> Compiler<'a> {
         let mut notes = Notes::default();
         let _: RuleFile = reading::read(node, &mut notes.mistakes);
         let defaults = Defaults::read(node.get("defaults"), &mut notes, &mut unit);
-        let told = defaults.escalate.iter().flatten().cloned();
+        let told = defaults.escalate.iter().chain(&defaults.notify);
+        let told = told.flatten().cloned();
         unit.escalations.extend(told.map(|to| (to, None)));
         let mut list = |key: &str| match node.get(key) {
             Some(node) if !matches!(node.tree, Tree::Null) => {
@@ -94,7 +95,7 @@ impl<'a> Compiler<'a> {
             .get("notifiers")
             .filter(|node| !matches!(node.tree, Tree::Null))
         {
-            notifier::compile(node, &mut unit, source);
+            notifier::compile(self, node, &mut unit, source);
         }
         for node in checks {
             check::compile(self, node, &defaults, &mut unit, source);

@@ -7,7 +7,9 @@ use super::{
     known::Names,
 };
 use crate::{
-    hands::{self, call_http, move_file, raise_event, restore_file, run_checks, run_script},
+    hands::{
+        self, call_http, move_file, notify, raise_event, restore_file, run_checks, run_script,
+    },
     model::{
         node::{Node, Tree},
         text::{Mistake, Text},
@@ -15,9 +17,6 @@ use crate::{
     remediation::{StepPlan, StepScript},
     script::TemplateTree,
 };
-
-/// Kinds of steps that later versions know.
-const LATER: [&str; 1] = ["notify"];
 
 /// What can be told of steps before they are planned.
 #[derive(Default)]
@@ -28,6 +27,8 @@ pub struct Found {
     pub asks: Vec<Text>,
     /// Events they raise.
     pub raises: Vec<Text>,
+    /// Notifiers they tell.
+    pub tells: Vec<Text>,
     /// Files below `defaults/` that they restore from.
     pub bodies: Vec<Text>,
 }
@@ -162,17 +163,15 @@ fn kind(key: &Node, mistakes: &mut Vec<Mistake>) -> Option<&'static hands::Kind>
     let name = key.key();
     let kind = hands::kind(name);
     if kind.is_none() {
-        mistakes.push(if LATER.contains(&name) {
-            reading::not_yet(key, &format!("the step `{name}`"))
-        } else {
-            let known = hands::KINDS.iter().map(|kind| kind.name);
+        let known = hands::KINDS.iter().map(|kind| kind.name);
+        mistakes.push(
             Mistake::new(
                 "unknown-kind",
                 format!("there is no step `{name}`"),
                 key.place.clone(),
             )
-            .help(names::suggest(name, known))
-        });
+            .help(names::suggest(name, known)),
+        );
     }
     kind
 }
@@ -184,6 +183,9 @@ fn note(kind: &'static str, args: &Node, names: &Names<'_>, found: &mut Found) {
     }
     if kind == "raise_event" {
         found.raises.extend(raise_event::constant_event(args));
+    }
+    if kind == "notify" {
+        found.tells.extend(notify::constant_names(args));
     }
     if kind == "restore_file" {
         found.bodies.extend(restore_file::constant_source(args));

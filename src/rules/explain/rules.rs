@@ -35,13 +35,6 @@ pub const ALL: &[Explanation] = &[
         good: "trigger: { every: 5m }",
     },
     Explanation {
-        code: "not-yet",
-        text: "This is part of the rule language, but this version of homeostat cannot honour it. It is refused rather than \
-               read and ignored.",
-        bad: "remediation: [ { notify: { to: ops } } ]",
-        good: "remediation: [ { run_checks: [steady] } ]",
-    },
-    Explanation {
         code: "bad-cron",
         text: "The clock times cannot be read, or never come. Five fields: minute, hour, day of month, month, day of week; six \
                begin with seconds; or @yearly @monthly @weekly @daily @hourly.",
@@ -78,7 +71,7 @@ pub const ALL: &[Explanation] = &[
     },
     Explanation {
         code: "unknown-notifier",
-        text: "`escalate` names who is told; `notifiers` of any rule file says how. A slip here would leave people asleep.",
+        text: "`notify` and `escalate` name who is told; `notifiers` of any rule file says how. A slip here would leave people asleep.",
         bad: "remediation:\n  steps: [ { remove_file: { file: data/x.lock } } ]\n  escalate: [ops]",
         good: "notifiers:\n  ops: { journal: logs/pages.jsonl }\n",
     },

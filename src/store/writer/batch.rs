@@ -93,6 +93,8 @@ impl Batch {
                 Row::Storm(_) => !std::mem::replace(&mut stormed, true),
                 // Kept apart, and the last one of a check alone.
                 Row::Standing { .. } => true,
+                // Few, and what people are to be told.
+                Row::Told(_) | Row::Delivery(_) => true,
                 Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {
                     history += 1;
                     history <= ROWS / 2
@@ -124,7 +126,9 @@ fn check_of(row: &Row) -> Option<&Name> {
         | Row::Pauses(_)
         | Row::Silences(_)
         | Row::Storm(_)
-        | Row::Heartbeat { .. } => None,
+        | Row::Heartbeat { .. }
+        | Row::Told(_)
+        | Row::Delivery(_) => None,
     }
 }
 
