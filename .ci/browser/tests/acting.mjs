@@ -28,7 +28,10 @@ export const acting = [
       await room.sees("No incident is open");
       engine.write("data/reader.json", { reads: false });
       const incident = room.page.locator(".incident", { hasText: "reader" });
-      await incident.filter({ hasText: "nobody has taken it" }).filter({ hasText: "ops: told" }).waitFor();
+      await incident
+        .filter({ hasText: "nobody has taken it" })
+        .filter({ hasText: /ops: told (now|\d)/ })
+        .waitFor();
       await room.page.locator("#top nav .bubble", { hasText: "1" }).first().waitFor();
       engine.write("data/reader.json", { reads: true });
       await room.sees("No incident is open");

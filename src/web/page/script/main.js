@@ -1,7 +1,7 @@
 // Begins: the address decides the view, the stream says when it is to be read anew.
 //
 // A view is `open(ctx)`, which gives `{ title, load(signal), render(), wants(kind, data) }`: `wants` answers within how many
-// milliseconds it wants to be read anew after an event, or `null`.
+// milliseconds it wants to be read anew after an event, or `null`; `beat()`, where it has one, the same every five seconds.
 
 import { peek, takeTokenFromAddress } from "./ask.js";
 import { onToken } from "./dialogs.js";
@@ -196,7 +196,11 @@ function happened(kind, data) {
   const word = { change: "changed" }[kind] ?? kind;
   if (data?.now) heard(data.now);
   if (word === "glance") return shell.glance(data);
-  if (word === "beat") return shell.beat(data);
+  if (word === "beat") {
+    shell.beat(data);
+    const wait = present?.view.beat?.() ?? null;
+    return wait === null ? undefined : present.soon(wait);
+  }
   if (word === "looked") {
     shell.looked = Math.max(shell.looked ?? 0, data?.now ?? 0) || shell.looked;
   } else {

@@ -189,6 +189,8 @@ export function open(ctx) {
   return {
     title: "Incidents",
     wants: (kind) => (["incident", "changed", "reloaded", "hello"].includes(kind) ? 300 : null),
+    // Nobody tells when a notice has arrived.
+    beat: () => (notices?.recent.some((one) => one.state === "waiting") ? 0 : null),
     async load(signal) {
       [incidents, notices] = await Promise.all([
         maybe("/api/incidents", { open: all ? undefined : true, limit: 100 }, signal),

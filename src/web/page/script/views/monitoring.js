@@ -129,6 +129,7 @@ export function open(ctx) {
   return {
     title: "SRE monitoring",
     wants: (kind) => (kind === "looked" ? 2_000 : 300),
+    beat: () => 0,
     load: async (signal) => {
       [health, pulse] = await Promise.all([
         get("/api/sre/health", {}, signal),
