@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use homeostat::{
-    hands,
+    hands, notify,
     permission::Permission,
     probe,
     rules::{self, schema},
@@ -13,7 +13,7 @@ use homeostat::{
 
 fn kinds() -> String {
     let mut text = String::from(
-        "# Kinds of probes and steps\n\nMade from the code by `UPDATE_DOCS=1 cargo test --test docs`.\n\n## Probes\n",
+        "# Kinds of probes, steps and channels\n\nMade from the code by `UPDATE_DOCS=1 cargo test --test docs`.\n\n## Probes\n",
     );
     for kind in probe::KINDS {
         let _ = write!(
@@ -30,6 +30,16 @@ fn kinds() -> String {
     }
     text.push_str("\n## Steps\n");
     for kind in hands::KINDS {
+        let _ = write!(
+            text,
+            "\n### `{}`\n\n{}\n\n```yaml\n{}\n```\n",
+            kind.name,
+            kind.about,
+            kind.example.trim()
+        );
+    }
+    text.push_str("\n## Channels of notifiers\n");
+    for kind in notify::KINDS {
         let _ = write!(
             text,
             "\n### `{}`\n\n{}\n\n```yaml\n{}\n```\n",

@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "approve", "deny", "confirm", "undo", "reload",
         ],
     ),
-    ("Set up", &["completions"]),
+    ("Set up", &["token", "completions"]),
 ];
 
 const EXAMPLES: [(&str, &str); 6] = [

@@ -6,7 +6,7 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status watch completions past kill_switch check_pause silence ack notify approval confirm undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status watch completions past kill_switch check_pause silence ack notify approval confirm undo reload token schema` | the commands |
 
 mod ack;
 mod approval;
@@ -36,6 +36,7 @@ mod silence;
 mod site;
 mod status;
 mod test;
+mod token;
 mod undo;
 mod watch;
 
@@ -112,6 +113,7 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
         Action::Test { files } => test::test(site, &files, screen).await,
         Action::Explain { name } => explain::explain(site, &name, screen).await,
         Action::Schema { settings } => schema::schema(settings, screen),
+        Action::Token { new } => token::token(site, new, screen).await,
         Action::Completions { shell } => completions::completions(shell, screen),
         Action::Status { names, bad, watch } => match watch {
             Some(every) => {

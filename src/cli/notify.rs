@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    engine,
     outcome::{Failure, OK, Outcome, REFUSED},
+    past,
     reach::{self, Reach},
     screen::Screen,
     show::{Style, Tone, table::table, text},
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     engine::handle::{NotifierAnswer, Tested},
-    model::{Name, moment::Moment},
+    model::{Name, moment::Moment, notice::DeliveryState},
     web::{
         client::Client,
         incidents::{NoticeAnswer, NoticesAnswer},
@@ -84,24 +86,44 @@ fn row_of_test(tested: &Tested, style: &Style) -> Vec<String> {
 async fn list(site: &Site, screen: &Screen) -> Outcome {
     let answer: NoticesAnswer = match Client::find(&site.root).await {
         Some(client) => client.get(&format!("/api/notices?limit={RECENT}")).await?,
-        None => match reach::reach(site, screen).await? {
-            Reach::Running(client) => client.get(&format!("/api/notices?limit={RECENT}")).await?,
-            Reach::Here(live) => {
-                let notifiers = live.handle.notifiers().await;
-                let recent = live.handle.store(|store| store.deliveries(RECENT)).await;
-                reach::end(*live).await?;
-                let recent = recent?.map_err(super::past::unreadable)?;
-                NoticesAnswer {
-                    notifiers: notifiers?,
-                    recent: recent.iter().map(NoticeAnswer::of).collect(),
-                }
-            }
-        },
+        None => remembered(site)?,
     };
     let value: Value = json!(answer);
     let now = SystemClock.now();
     screen.answer(&value, |style| shown(&answer, now, style));
     Ok(OK)
+}
+
+/// What the rules on disk and the last engine say: nobody is told by asking.
+fn remembered(site: &Site) -> Result<NoticesAnswer, Failure> {
+    let (book, _) = engine::book(site)?;
+    let store = past::snapshot(site)?;
+    let (waiting, recent) = match &store {
+        None => (Vec::new(), Vec::new()),
+        Some(store) => {
+            let saved = store.load().map_err(past::unreadable)?;
+            let recent = store.deliveries(RECENT).map_err(past::unreadable)?;
+            (saved.deliveries, recent)
+        }
+    };
+    let notifiers = book.notifiers.values().map(|notifier| {
+        let own = waiting
+            .iter()
+            .filter(|it| it.state == DeliveryState::Waiting && it.notice.notifier == notifier.name);
+        let journal = notifier.journal.iter().map(|_| "journal".to_owned());
+        let others = notifier.channels.iter().map(|it| it.kind().to_owned());
+        NotifierAnswer {
+            name: notifier.name.to_string(),
+            about: notifier.about.clone(),
+            channels: journal.chain(others).collect(),
+            waiting: own.count() as u64,
+            ..NotifierAnswer::default()
+        }
+    });
+    Ok(NoticesAnswer {
+        notifiers: notifiers.collect(),
+        recent: recent.iter().map(NoticeAnswer::of).collect(),
+    })
 }
 
 /// Notifiers with their queues, then what was told last.

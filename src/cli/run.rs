@@ -30,7 +30,7 @@ use crate::{
         self, Api,
         client::Client,
         door::Door,
-        loopback::{ListenError, Loopback},
+        loopback::{self, ListenError, Loopback},
         socket::Socket,
         tokens::Keys,
     },
@@ -65,6 +65,7 @@ pub async fn run(site: &Site, listen_to: Option<&str>, screen: &Screen) -> Outco
     for task in served.tasks {
         let _ = task.await; // likewise
     }
+    loopback::forget_address(&site.own());
     teller.stopped(code);
     Ok(code)
 }
@@ -148,6 +149,9 @@ fn serve(
     )];
     let address = loopback.map(|loopback| {
         let address = format!("http://{}", loopback.address());
+        if let Err(error) = loopback::tell_address(&site.own(), &address) {
+            screen.warn(&format!("could not write down the address: {error}"));
+        }
         let door = Door::new(keys, settings.reading);
         tasks.push(tokio::spawn(
             loopback.serve(web::loopback_router(api, door), ending.clone()),

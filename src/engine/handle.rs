@@ -130,6 +130,8 @@ pub(super) enum Request {
         reply: oneshot::Sender<Result<Vec<Tested>, Vec<Name>>>,
     },
     Notifiers(oneshot::Sender<Vec<NotifierAnswer>>),
+    /// Open incidents, newest first.
+    Incidents(oneshot::Sender<Vec<Incident>>),
     /// Something elsewhere said that it is alive. Answers with the names that rules wait for, if this is none of them.
     Heartbeat {
         name: Name,
@@ -557,6 +559,11 @@ impl Handle {
     pub async fn test_notifier(&self, name: Name) -> Result<Result<Vec<Tested>, Vec<Name>>, Gone> {
         self.ask(|reply| Request::TestNotifier { name, reply })
             .await
+    }
+
+    /// Open incidents as they are now, newest first. Those that are over are in the store.
+    pub async fn incidents(&self) -> Result<Vec<Incident>, Gone> {
+        self.ask(Request::Incidents).await
     }
 
     /// How it goes with telling people, notifier by notifier.

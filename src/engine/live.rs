@@ -318,11 +318,16 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         .then(|| tokio::spawn(pause::follow(own, sender.clone())));
     let forward = tokio::spawn(forward(asked, sender, watch.clone(), writer.clone()));
     let tidied = tokio::spawn(tidy(writer.clone(), options.clock.clone(), keep));
+    let told = writer.clone();
     let ended = tokio::spawn(async move {
         if let Err(error) = driven.await {
             tracing::error!(%error, "the loop ended early");
         }
-        // What is due is tried once more; what does not arrive waits for the next start.
+        // What was told last is written first. What is due is tried once more; what does not arrive waits for the next
+        // start.
+        if let Err(error) = told.ask(|_| ()).await {
+            tracing::warn!(error = %error.chain(), "could not wait for the store");
+        }
         post.stop().await;
         forward.abort();
         tidied.abort();
@@ -335,6 +340,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         if let Some(watch) = watch {
             watch.stop();
         }
+        drop(told);
         let closed = tokio::task::spawn_blocking(move || {
             scribe.flush();
             writer.close()

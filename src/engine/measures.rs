@@ -1,7 +1,10 @@
 //! The numbers of the loop, for metrics: taken in one go, without a text among them, so that ten thousand checks cost
 //! little more than counting them.
 
-use super::{driver::Driver, handle::Proposal};
+use super::{
+    driver::Driver,
+    handle::{NotifierAnswer, Proposal},
+};
 use crate::model::{Name, status::Status};
 
 /// What the loop counts at one instant.
@@ -18,6 +21,10 @@ pub struct Measures {
     pub complaints: usize,
     pub paused: bool,
     pub storm: bool,
+    /// Incidents that are open.
+    pub incidents: usize,
+    /// How it goes with telling people.
+    pub notifiers: Vec<NotifierAnswer>,
     /// What waits to be written, by where it waits.
     pub queues: Vec<(&'static str, u64)>,
     /// What was lost because it could not be written for too long, by where.
@@ -56,6 +63,8 @@ impl Driver {
             attempts_open: self.core.attempts().count(),
             proposals: self.core.attempts().filter_map(Proposal::of).count(),
             silences: self.core.silences().count(),
+            incidents: self.telling.incidents.open().count(),
+            notifiers: self.notifiers(),
             complaints: self.complaints.len(),
             paused: self.core.pause().is_some(),
             storm: self.core.storm().is_some(),

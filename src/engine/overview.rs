@@ -310,7 +310,7 @@ impl Driver {
             complaints_text: (!self.complaints.is_empty()).then(|| plain(&self.complaints)),
             proposals: self.core.attempts().filter_map(Proposal::of).count(),
             silences: self.core.silences().count(),
-            incidents: self.open_incidents(),
+            incidents: self.telling.incidents.open().count(),
             missed_slots: self.core.missed(),
             store: self.parts.records.trouble(),
         }
@@ -354,11 +354,6 @@ impl Driver {
             paused: self.is_paused(name),
             repairable: check.outline.remediation.is_some(),
         })
-    }
-
-    /// How many incidents are open.
-    fn open_incidents(&self) -> usize {
-        self.telling.incidents.open().count()
     }
 
     /// Whether the remediation of this check alone is paused.

@@ -196,6 +196,9 @@ impl Driver {
                 let _ = reply.send(self.tell_notifiers(&to, &text, now)); // the rung may have ended
             }
             Request::TestNotifier { name, reply } => self.test_notifier(&name, now, reply),
+            Request::Incidents(reply) => {
+                let _ = reply.send(self.open_incidents()); // the asker may have gone
+            }
             Request::Notifiers(reply) => {
                 let _ = reply.send(self.notifiers()); // the asker may have gone
             }

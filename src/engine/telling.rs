@@ -170,7 +170,10 @@ impl Driver {
 
     pub(super) fn notice_row(&mut self, row: &Row, now: Moment) {
         match row {
-            Row::Storm(storm) => self.storm_changed(storm.as_ref(), now),
+            // Those that turn while it is on join it with their own looks.
+            Row::Storm(storm) if storm.is_some() != self.telling.incidents.is_storming() => {
+                self.storm_changed(storm.as_ref(), now);
+            }
             Row::Page(page) => self.page_people(page, now),
             _ => {}
         }
@@ -365,6 +368,13 @@ impl Driver {
             let line = journal::records::notice_line(notice, &self.parts.book.generation);
             self.parts.records.journal(journal, line);
         }
+    }
+
+    /// What is open, newest first.
+    pub(super) fn open_incidents(&self) -> Vec<Incident> {
+        let mut open: Vec<Incident> = self.telling.incidents.open().cloned().collect();
+        open.reverse();
+        open
     }
 
     pub(super) fn acknowledge(

@@ -134,6 +134,11 @@ impl Incidents {
         self.open.values()
     }
 
+    /// Whether a storm is on.
+    pub fn is_storming(&self) -> bool {
+        self.storming
+    }
+
     /// The incident that a check belongs to.
     pub fn of(&self, check: &str) -> Option<&Incident> {
         self.open.get(self.of.get(check)?)
@@ -218,6 +223,14 @@ impl Incidents {
         };
         let was = incident.members.get(seen.check);
         if was == Some(&member) {
+            return;
+        }
+        if was.is_some_and(|was| was.status == member.status) {
+            // Other words alone are no news: whoever asks sees them, and they are written with the next.
+            if incident.check.as_ref() == Some(seen.check) {
+                incident.message.clone_from(&member.message);
+            }
+            incident.members.insert(seen.check.clone(), member);
             return;
         }
         let joins = was.is_none_or(|was| was.status == Status::Ok) && !incident.members.is_empty();
@@ -515,7 +528,8 @@ impl Incidents {
         Ok(incident)
     }
 
-    /// Checks that are gone from the rules belong to nothing any more.
+    /// The rules were loaded anew: checks that are gone belong to nothing any more, and notifiers that are new hear of what
+    /// stands.
     pub fn retain(&mut self, now: Moment, known: impl Fn(&Name) -> bool, view: &impl View) {
         self.now = now;
         let gone: Vec<(Name, IncidentId)> = self
@@ -530,6 +544,14 @@ impl Incidents {
                 incident.members.remove(&name);
                 self.settle(id, Ending::Removed, view);
             }
+        }
+        let standing: Vec<(Name, IncidentId)> = self
+            .of
+            .iter()
+            .map(|(name, id)| (name.clone(), *id))
+            .collect();
+        for (name, id) in standing {
+            self.enlist(id, &name, view);
         }
     }
 }

@@ -530,7 +530,32 @@ fn the_words_of_a_notice() {
         .iter()
         .map(|it| format!("{}: {}\n{}\n", it.kind.word(), it.title, it.text))
         .collect();
-    insta::assert_snapshot!(shown.join("\n"), @r"");
+    insta::assert_snapshot!(shown.join("\n"), @r"
+    opened: CRITICAL db
+    as it is
+    since 2026-01-06T16:30:00.000Z
+    incident 1
+
+    update: CRITICAL db
+    as it is
+    with it: web
+    since 2026-01-06T16:30:00.000Z (30s)
+    incident 1
+
+    update: CRITICAL db
+    as it is
+    its repair is held by cooldown
+    with it: web
+    since 2026-01-06T16:30:00.000Z (1m)
+    incident 1
+
+    resolved: OK db
+    as it is
+    with it: web
+    repaired: db: restart_unit db (proven, attempt 3)
+    it was CRITICAL for 1m, since 2026-01-06T16:30:00.000Z
+    incident 1
+    ");
 }
 
 #[derive(Clone, Debug)]

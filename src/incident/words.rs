@@ -75,25 +75,20 @@ pub fn text(
             lines.push(bare.to_owned());
         }
     }
-    let others: Vec<&str> = checks(incident)
+    let all = checks(incident);
+    let others: Vec<&str> = all
         .iter()
         .filter(|name| Some(*name) != incident.check.as_ref())
-        .take(MOST_NAMED)
-        .filter_map(|name| incident.members.get_key_value(name))
-        .map(|(name, _)| &**name)
+        .map(|name| &**name)
         .collect();
-    let all = checks(incident).len();
-    if !others.is_empty() {
-        let own = usize::from(incident.check.as_ref().is_some_and(|check| {
-            let member = incident.members.get(check);
-            member.is_some_and(|member| member.status != Status::Ok)
-        }));
-        let more = all.saturating_sub(own + others.len());
-        let more = match more {
+    let named = others.iter().take(MOST_NAMED).copied();
+    let named: Vec<&str> = named.collect();
+    if !named.is_empty() {
+        let more = match others.len() - named.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        lines.push(format!("with it: {}{more}", others.join(", ")));
+        lines.push(format!("with it: {}{more}", named.join(", ")));
     }
     if let Some(Because::Escalated(from)) = because.filter(|_| kind == NoticeKind::Escalated) {
         lines.push(format!("{from} did not acknowledge it"));
@@ -109,6 +104,9 @@ pub fn text(
                 stood(ended.at),
                 incident.opened.iso()
             ));
+        }
+        None if now.since(incident.opened) < Duration::from_secs(1) => {
+            lines.push(format!("since {}", incident.opened.iso()));
         }
         None => lines.push(format!("since {} ({})", incident.opened.iso(), stood(now))),
     }

@@ -225,3 +225,88 @@ fn alerts(notice: &Notice, extra: &Map<String, Value>, now: Moment) -> Vec<Value
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::testing::{Server, answer},
+        notify::testing::{NOON, World, body, notice},
+    };
+
+    fn of(notice: &Notice) -> Vec<Value> {
+        alerts(notice, &Map::new(), NOON)
+    }
+
+    #[test]
+    fn an_alert_stands_until_it_is_not_said_again_and_ends_by_the_labels_it_had() {
+        let opened = of(&notice(NoticeKind::Opened));
+        insta::assert_snapshot!(format!("{:#}", Value::Array(opened.clone())), @r#"
+        [
+          {
+            "labels": {
+              "alertname": "weights_file",
+              "severity": "critical",
+              "notifier": "ops",
+              "check": "weights_file",
+              "incident": "4"
+            },
+            "annotations": {
+              "summary": "CRITICAL weights_file: <b> & ü",
+              "description": "Weights file is corrupted\nincident 4"
+            },
+            "startsAt": "2026-01-06T16:29:00.000Z",
+            "endsAt": "2026-01-06T16:34:00.000Z"
+          }
+        ]
+        "#);
+        let over = of(&notice(NoticeKind::Resolved));
+        assert_eq!(over.len(), 1);
+        assert_eq!(over[0]["labels"], opened[0]["labels"]);
+        assert_eq!(over[0]["endsAt"], "2026-01-06T16:30:00.000Z");
+        let never_told = Notice {
+            before: None,
+            ..notice(NoticeKind::Resolved)
+        };
+        assert_eq!(of(&never_told), [Value::Null; 0]);
+    }
+
+    #[test]
+    fn what_got_worse_is_another_alert_and_the_one_before_ends() {
+        let worse = Notice {
+            before: Some(Status::Warning),
+            ..notice(NoticeKind::Worse)
+        };
+        let both = of(&worse);
+        let severities: Vec<&Value> = both.iter().map(|it| &it["labels"]["severity"]).collect();
+        assert_eq!(severities, ["warning", "critical"]);
+        assert_eq!(both[0]["endsAt"], "2026-01-06T16:30:00.000Z");
+        assert_eq!(both[1]["endsAt"], "2026-01-06T16:34:00.000Z");
+    }
+
+    #[test]
+    fn it_is_posted_with_the_labels_of_the_rule() {
+        let world = World::new();
+        let server = Server::http(|_| answer("200 OK", "", ""));
+        let url = format!("http://127.0.0.1:{}/am/", server.port);
+        let form = json!({"url": url, "labels": {"team": "${notice.notifier}"}, "headers": {"X-Scope": "a"}});
+        let channel = world.channel("alertmanager", form);
+        assert!(channel.forgets());
+        world
+            .send(channel.as_ref(), &notice(NoticeKind::Opened))
+            .expect("it arrives");
+        let heard = server.finish().remove(0);
+        assert!(
+            heard.starts_with("POST /am/api/v2/alerts HTTP/1.1"),
+            "{heard}"
+        );
+        assert_eq!(body(&heard)[0]["labels"]["team"], "ops");
+        for form in [
+            json!({"url": url, "labels": {"severity": "x"}}),
+            json!({"url": url, "labels": {"a-b": "x"}}),
+            json!({"url": "http://am.example.net:9093"}),
+        ] {
+            assert!(world.built("alertmanager", form.clone()).is_err(), "{form}");
+        }
+    }
+}

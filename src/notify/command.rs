@@ -154,3 +154,65 @@ impl Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        model::notice::NoticeKind,
+        notify::{
+            Again,
+            testing::{World, notice},
+        },
+    };
+
+    fn world() -> World {
+        let mut world = World::new();
+        world.run = ["/usr/bin/tee data/page *", "/bin/false", "/bin/sleep *"]
+            .map(str::to_owned)
+            .to_vec();
+        world
+    }
+
+    #[test]
+    fn it_reads_the_notice_and_finds_parts_of_it_among_its_arguments() {
+        let world = world();
+        let argv = json!(["/usr/bin/tee", "data/page", "data/${notice.kind}"]);
+        let channel = world.channel("command", json!({"argv": argv}));
+        let opened = notice(NoticeKind::Opened);
+        let sent = world.send(channel.as_ref(), &opened).expect("it runs");
+        assert_eq!(sent.said, "exit 0");
+        for file in ["data/page", "data/opened"] {
+            let text = std::fs::read_to_string(world.path(file)).expect("written");
+            let read: Value = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(read, value(&opened));
+        }
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_and_what_may_not_run_is_not() {
+        let world = world();
+        let opened = notice(NoticeKind::Opened);
+        let channel = world.channel("command", json!({"argv": ["/bin/false"]}));
+        let unsent = world.send(channel.as_ref(), &opened).expect_err("it fails");
+        assert_eq!((unsent.again, &*unsent.why), (Again::Later, "exit 1"));
+        let form = json!({"argv": ["/bin/sleep", "600"], "timeout": "100ms"});
+        let channel = world.channel("command", form);
+        let unsent = world.send(channel.as_ref(), &opened).expect_err("too long");
+        assert_eq!(unsent.why, "did not end within 100ms and was killed");
+        let form = json!({"argv": ["/usr/bin/tee", "${notice.title}"]});
+        let channel = world.channel("command", form);
+        let unsent = world
+            .send(channel.as_ref(), &opened)
+            .expect_err("not allowed");
+        assert_eq!(unsent.again, Again::Never);
+        let wrong = world
+            .built("command", json!({"argv": ["/bin/rm", "-r"]}))
+            .err();
+        let wrong = wrong.expect("not allowed").join("; ");
+        assert!(wrong.starts_with("not-allowed: "), "{wrong}");
+        assert!(world.built("command", json!({"argv": []})).is_err());
+    }
+}

@@ -55,6 +55,10 @@ pub static KINDS: &[&Kind] = &[
     &alertmanager::KIND,
 ];
 
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
 /// What building a channel needs.
 pub struct Workshop<'a> {
     pub engine: &'a Engine,
@@ -210,3 +214,46 @@ impl Office {
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest a rule may say.
 const LONGEST: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_name_and_an_example_of_it() {
+        for kind in KINDS {
+            let namesakes = KINDS.iter().filter(|other| other.name == kind.name);
+            assert_eq!(namesakes.count(), 1);
+            assert!(kind.example.starts_with(&format!("{}: {{", kind.name)));
+            assert!(kind.about.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_notice_is_known_by_the_same_key_at_every_try() {
+        let notice = testing::notice(NoticeKind::Opened);
+        assert_eq!(key(&notice), "homeostat-17-1767717000000");
+        insta::assert_snapshot!(format!("{:#}", value(&notice)), @r#"
+        {
+          "id": 17,
+          "key": "homeostat-17-1767717000000",
+          "kind": "opened",
+          "notifier": "ops",
+          "incident": 4,
+          "check": "weights_file",
+          "checks": [
+            "weights_file",
+            "zero_trades"
+          ],
+          "status": "CRITICAL",
+          "before": null,
+          "title": "CRITICAL weights_file: <b> & ü",
+          "text": "Weights file is corrupted\nincident 4",
+          "at": 1767717000.0,
+          "time": "2026-01-06T16:30:00.000Z",
+          "opened": 1767716940.0,
+          "closed": null
+        }
+        "#);
+    }
+}

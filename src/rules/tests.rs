@@ -817,3 +817,150 @@ fn rules_that_did_not_change_are_compiled_again_when_their_script_did() {
     write(LAG);
     assert!(load().book.is_some());
 }
+
+const NOTIFIERS: &str = r#"
+calendars:
+  night: { weekly: { Mon-Sun: '22:00-07:00' } }
+notifiers:
+  ops:
+    about: Whoever has the watch.
+    journal: logs/pages.jsonl
+    webhook: { url: 'http://127.0.0.1:9/${env("ALPACA_KEY")}', template: slack }
+    email: { to: [a@example.net], from: b@example.net, server: 'smtp://127.0.0.1:25' }
+    command: { argv: [/usr/bin/systemctl, reload, '${notice.check}'] }
+    alertmanager: { url: 'http://127.0.0.1:9093' }
+    when: [warning, critical]
+    after: 2m
+    repeat: 4h
+    repaired: true
+    limit: 20 per 1h
+    quiet: { calendar: night, but: [critical] }
+    escalate: { after: 15m, to: [boss] }
+  boss: { journal: logs/boss.jsonl, for: { tags: [vital], layers: [other], checks: [third] } }
+  all: { journal: logs/all.jsonl, for: all, quiet: night }
+defaults: { notify: [ops] }
+checks:
+"#;
+
+#[test]
+fn notifiers_say_whom_to_tell_of_what_and_when() {
+    let world = World::new();
+    let trigger = "trigger: { every: 1m }";
+    let rules = format!(
+        "{NOTIFIERS}{}{}{}",
+        check("first", &format!("{trigger}\ntags: [vital]")),
+        check("second", &format!("{trigger}\nnotify: [boss]")),
+        check("third", &format!("{trigger}\nnotify: []")),
+    );
+    let other = format!("checks:\n{}", check("fourth", trigger));
+    let loaded = world.load(&[("a.yaml", &rules), ("other.yaml", &other)]);
+    assert_eq!(told(&loaded.complaints), [""; 0]);
+    let book = loaded.book.expect("a book");
+    let ops = &book.notifiers["ops"];
+    let kinds: Vec<&str> = ops.channels.iter().map(|it| it.kind()).collect();
+    assert_eq!(kinds, ["webhook", "email", "command", "alertmanager"]);
+    assert_eq!(ops.journal.as_deref(), Some("logs/pages.jsonl"));
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    assert_eq!(
+        ops.policy,
+        crate::incident::Policy {
+            when: vec![Status::Warning, Status::Critical],
+            after: minutes(2),
+            limit: Some((20, minutes(60))),
+            repeat: Some(minutes(240)),
+            repaired: true,
+            quiet: Some(("night".into(), vec![Status::Critical])),
+            escalate: Some((minutes(15), vec!["boss".into()])),
+        }
+    );
+    let boss = &book.notifiers["boss"].policy;
+    assert_eq!(*boss, crate::incident::Policy::default());
+    let listeners = |name: &str| -> Vec<&str> {
+        let found = book.listeners.get(name);
+        found.into_iter().flatten().map(|it| &**it).collect()
+    };
+    assert_eq!(listeners("first"), ["all", "boss", "ops"], "by its tag");
+    assert_eq!(
+        listeners("second"),
+        ["all", "boss"],
+        "its own words replace the defaults"
+    );
+    assert_eq!(listeners("third"), ["all", "boss"], "named by the notifier");
+    assert_eq!(
+        listeners("fourth"),
+        ["all", "boss"],
+        "by its layer, the name of its file"
+    );
+}
+
+#[test]
+fn mistakes_of_notifiers_are_told_where_they_stand() {
+    let world = World::new();
+    let wrong = |body: &str| {
+        let rules = format!(
+            "notifiers:\n  ops: {{ journal: logs/ops.jsonl, {body} }}\nchecks:\n{}",
+            check("one", "trigger: { every: 1m }")
+        );
+        errors(&world.load(&[("a.yaml", &rules)])).join("\n")
+    };
+    for (body, told) in [
+        ("when: []", "names no status"),
+        ("when: [ok]", "bad-value"),
+        ("after: 30d", "`after` cannot be 30days"),
+        ("repeat: 5s", "`repeat` cannot be 5s"),
+        ("limit: many", "is no limit"),
+        ("quiet: nights", "there is no calendar `nights`"),
+        ("quiet: { but: [critical] }", "`calendar` is missing"),
+        (
+            "escalate: { after: 5m, to: [bos] }",
+            "there is no notifier `bos`",
+        ),
+        (
+            "escalate: { after: 5m, to: [ops] }",
+            "take over from itself",
+        ),
+        (
+            "escalate: { after: 0s, to: [ops] }",
+            "nobody can acknowledge within 0s",
+        ),
+        ("escalate: { to: [ops] }", "`after` is missing"),
+        ("for: some", "`all`, or a map"),
+        ("for: { checks: [] }", "`for` means no check"),
+        ("for: { checks: [two] }", "there is no check `two`"),
+        ("webhook: http://127.0.0.1/", "a map like `webhook: {"),
+        (
+            "webhook: { url: 'http://127.0.0.1/', template: irc }",
+            "irc",
+        ),
+        ("sms: { to: 1 }", "unknown-key"),
+    ] {
+        let said = wrong(body);
+        assert!(said.contains(told), "{body}: {said}");
+    }
+    let silent = "notifiers: { ops: { when: [critical] } }\nchecks:\n".to_owned();
+    let loaded = world.load(&[(
+        "a.yaml",
+        &(silent + check("one", "trigger: { every: 1m }").as_str()),
+    )]);
+    assert!(errors(&loaded).join("").contains("`ops` has no channel"));
+    let unknown = format!(
+        "checks:\n{}",
+        check("one", "trigger: { every: 1m }\nnotify: [ops]")
+    );
+    let loaded = world.load(&[("a.yaml", &unknown)]);
+    assert!(
+        errors(&loaded)
+            .join("")
+            .contains("there is no notifier `ops`")
+    );
+}
+
+#[test]
+fn a_notifier_that_reads_what_is_not_listed_is_warned_of() {
+    let rules = format!(
+        "notifiers:\n  ops: {{ webhook: {{ url: '${{env(\"SLACK_URL\")}}' }} }}\nchecks:\n{}",
+        check("one", "trigger: { every: 1m }\nnotify: [ops]")
+    );
+    let loaded = World::new().load(&[("a.yaml", &rules)]);
+    assert_eq!(warnings(&loaded), ["unlisted-env"]);
+}

@@ -149,6 +149,7 @@ struct Names {
 
 async fn dry_run(State(api): State<Api>, Said(Names { names }): Said<Names>) -> Answered<Answer> {
     let names = api.known(names).await?;
+    let _turn = api.dry_runs.acquire().await; // never closed; each is a world of its own, so only some at a time
     Ok(Json(api.handle.dry_run(names).await?))
 }
 

@@ -5,6 +5,7 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use tokio::sync::Semaphore;
 
 use super::{
     acting, checks,
@@ -23,6 +24,9 @@ use crate::{
     store::HistoryQuery,
 };
 
+/// So many dry runs go on at once; the others wait for their turn.
+const DRY_RUNS: usize = 4;
+
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
@@ -34,6 +38,8 @@ pub struct Api {
     pub reading: Reading,
     pub(super) hub: Arc<stream::Hub>,
     pub(super) codes: Arc<Codes>,
+    /// Turns of dry runs.
+    pub(super) dry_runs: Arc<Semaphore>,
     pub(super) desk: Arc<rules::Desk>,
 }
 
@@ -50,6 +56,7 @@ impl Api {
             reading,
             hub,
             codes: Arc::default(),
+            dry_runs: Arc::new(Semaphore::new(DRY_RUNS)),
             desk: Arc::default(),
         }
     }

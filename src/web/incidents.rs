@@ -23,7 +23,7 @@ use crate::{
         status::Status,
         text::meant,
     },
-    store::{Store, StoreError},
+    store::StoreError,
 };
 
 /// Answers have at most so many entries.
@@ -221,20 +221,6 @@ impl NoticeAnswer {
     }
 }
 
-/// Incidents with what became of their notices, newest first.
-pub fn incidents_of(
-    store: &Store,
-    open: bool,
-    limit: usize,
-) -> Result<Vec<IncidentAnswer>, StoreError> {
-    let found = store.incidents(open, limit)?;
-    let answers = found.iter().map(|incident| {
-        let deliveries = store.deliveries_of(incident.id)?;
-        Ok(IncidentAnswer::of(incident, &deliveries))
-    });
-    answers.collect()
-}
-
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Which {
@@ -248,11 +234,29 @@ async fn incidents(
     Wanted(which): Wanted<Which>,
 ) -> Answered<Vec<IncidentAnswer>> {
     let limit = which.limit.unwrap_or(100).min(LIMIT);
-    let found = api
-        .handle
-        .store(move |store| incidents_of(store, which.open, limit))
-        .await??;
-    Ok(Json(found))
+    // As they are now, also what was not worth writing yet.
+    let open = api.handle.incidents().await?;
+    let answers = api.handle.store(move |store| -> Result<_, StoreError> {
+        let mut found = match which.open {
+            true => open,
+            false => {
+                let mut all = store.incidents(false, limit)?;
+                for old in &mut all {
+                    if let Some(now) = open.iter().find(|it| it.id == old.id) {
+                        old.clone_from(now);
+                    }
+                }
+                all
+            }
+        };
+        found.truncate(limit);
+        let answers = found.iter().map(|incident| {
+            let deliveries = store.deliveries_of(incident.id)?;
+            Ok(IncidentAnswer::of(incident, &deliveries))
+        });
+        answers.collect()
+    });
+    Ok(Json(answers.await??))
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -42,6 +42,7 @@ async fn show(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Re
         let mut out = Exposition::new(format);
         of_checks(&mut out, &measures);
         of_engine(&mut out, &measures);
+        of_notices(&mut out, &measures);
         of_sums(&mut out, api.handle.pulse());
         of_api(&mut out, &api);
         out.finish()
@@ -88,7 +89,7 @@ fn of_engine(out: &mut Exposition, measures: &Measures) {
     let version = env!("CARGO_PKG_VERSION");
     out.family("homeostat_build", Kind::Info, None, "The program.")
         .sample(&[("version", version)], 1.0);
-    let gauges: [(&str, Option<&str>, &str, f64); 10] = [
+    let gauges: [(&str, Option<&str>, &str, f64); 11] = [
         (
             "homeostat_lateness_seconds",
             Some("seconds"),
@@ -144,6 +145,12 @@ fn of_engine(out: &mut Exposition, measures: &Measures) {
             measures.silences as f64,
         ),
         (
+            "homeostat_incidents_open",
+            None,
+            "Incidents that are open.",
+            measures.incidents as f64,
+        ),
+        (
             "homeostat_overall",
             None,
             "The worst status of all checks as monitoring plugins number it: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
@@ -165,6 +172,31 @@ fn of_engine(out: &mut Exposition, measures: &Measures) {
     let mut family = out.family("homeostat_records_lost", Kind::Counter, None, help);
     for (queue, lost) in &measures.lost {
         family.sample(&[("queue", queue)], *lost as f64);
+    }
+}
+
+fn of_notices(out: &mut Exposition, measures: &Measures) {
+    let help = "Notices by what became of them.";
+    let mut family = out.family("homeostat_notices", Kind::Counter, None, help);
+    for notifier in &measures.notifiers {
+        for (outcome, count) in [
+            ("sent", notifier.sent),
+            ("failed", notifier.failed),
+            ("dropped", notifier.dropped),
+        ] {
+            let labels = [("notifier", &*notifier.name), ("outcome", outcome)];
+            family.sample(&labels, count as f64);
+        }
+    }
+    let help = "Notices that wait to be sent, or to be sent again.";
+    let mut family = out.family("homeostat_notices_waiting", Kind::Gauge, None, help);
+    for notifier in &measures.notifiers {
+        family.sample(&[("notifier", &notifier.name)], notifier.waiting as f64);
+    }
+    let help = "Incidents that a notifier is not told of now: silenced, quiet, acknowledged or over its limit.";
+    let mut family = out.family("homeostat_incidents_muted", Kind::Gauge, None, help);
+    for notifier in &measures.notifiers {
+        family.sample(&[("notifier", &notifier.name)], notifier.muted as f64);
     }
 }
 

@@ -396,7 +396,7 @@ fn warn(rule: &CheckRule, name: &Text, notes: &mut Notes) {
 }
 
 /// Variables of the environment that `homeostat.yaml` does not list: they are `()`, whatever they are set to.
-fn warn_unlisted(node: &Node, listed: &[String], notes: &mut Notes) {
+pub fn warn_unlisted(node: &Node, listed: &[String], notes: &mut Notes) {
     let mut told: BTreeSet<String> = BTreeSet::new();
     let mut open = vec![node];
     while let Some(node) = open.pop() {

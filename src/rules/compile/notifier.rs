@@ -14,6 +14,7 @@ use super::{
         unit::{Notes, OwnFile, Reference, Unit},
     },
     Compiler,
+    check::warn_unlisted,
 };
 use crate::{
     incident::Policy,
@@ -50,6 +51,7 @@ pub fn compile(compiler: &Compiler<'_>, node: &Node, unit: &mut Unit, source: &A
         let notifier = one(compiler, &name, body, unit, mistakes);
         unit.notifiers.push((name, Arc::new(notifier)));
     }
+    warn_unlisted(node, &compiler.permission.settings.env, &mut notes);
     unit.complaints.extend(notes.complain(None, source));
 }
 
