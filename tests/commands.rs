@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -574,7 +575,7 @@ fn a_running_engine_is_asked() {
 }
 
 #[test]
-fn loopback_only_reads_and_only_for_this_machine() {
+fn loopback_reads_and_changes_nothing_without_a_token() {
     let root = root();
     let engine = Running::start(&root, "run --listen localhost:0");
     let get = |path: &str| engine.http(&format!("GET {path} HTTP/1.1\r\nHost: localhost"));
@@ -600,12 +601,24 @@ fn loopback_only_reads_and_only_for_this_machine() {
     assert_eq!(status, 200);
     assert_eq!(health["sre_metrics"]["auto_fix_count"], 3);
     assert_eq!(health["checks"].as_array().unwrap().len(), 2);
-    for path in ["/api/check", "/api/pause", "/api/sre/health", "/nothing"] {
-        let (status, body) = engine.http(&format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0"
-        ));
-        assert_eq!(status, 405, "{path}: {body}");
+    let post = |path: &str, more: &str| {
+        engine.http(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0{more}"
+        ))
+    };
+    for path in ["/api/check", "/api/pause", "/api/sre/health"] {
+        let (status, body) = post(path, "");
+        assert_eq!(status, 401, "{path}: {body}");
     }
+    assert_eq!(post("/nothing", "").0, 404);
+    let token = fs::read_to_string(root.at("state/homeostat/token")).unwrap();
+    let mode = fs::metadata(root.at("state/homeostat/token")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let bearer = format!("\r\nAuthorization: Bearer {}", token.trim());
+    let (status, body) = post("/api/pause", &bearer);
+    assert_eq!((status, &body["by"]), (200, &json!("owner")));
+    let foreign = format!("{bearer}\r\nOrigin: http://evil.example");
+    assert_eq!(post("/api/resume", &foreign).0, 403);
     for host in ["evil.example", "localhost.evil.example", "10.0.0.1"] {
         let (status, _) = engine.http(&format!("GET /api/status HTTP/1.1\r\nHost: {host}"));
         assert_eq!(status, 421, "{host}");
@@ -825,4 +838,127 @@ fn a_heartbeat_is_heard_and_remembered_over_a_restart() {
     let running = Running::start(&root, "run --listen none");
     assert_eq!(say(&root, "check backup").code, 0);
     assert_eq!(running.end().0, 0);
+}
+
+#[test]
+fn a_check_is_paused_by_name_with_and_without_an_engine() {
+    let root = root();
+    let said = say(&root, "pause weights_file --reason moving --json");
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(said.json()["checks"], json!(["weights_file"]));
+    assert_eq!(say(&root, "pause wieghts_file").code, 64);
+    assert!(!root.at("state/homeostat/PAUSE").exists());
+    let held = say(&root, "check --json weights_file").json();
+    assert_eq!(held["checks"][0]["remediation"]["held_by"], "pause");
+    assert_eq!(say(&root, "resume --json").json()["was_paused"], false);
+    let status = say(&root, "status").out;
+    assert!(status.contains("paused (by ann: moving)"), "{status}");
+
+    let engine = Running::start(&root, "run --listen none");
+    let held = say(&root, "check --json weights_file").json();
+    assert_eq!(held["checks"][0]["remediation"]["held_by"], "pause");
+    let resumed = say(&root, "resume weights_file lock --json").json();
+    assert_eq!(resumed["checks"], json!(["weights_file"]));
+    assert_eq!(engine.wait("ended")["attempt"]["end"], "verified");
+
+    assert_eq!(say(&root, "pause weights_file --for 1h").code, 0);
+    let paused = engine.wait("paused");
+    assert_eq!(paused["checks"], json!(["weights_file"]));
+    fs::remove_file(root.at("data/w.json")).unwrap();
+    assert_eq!(engine.wait("held")["by"], "pause");
+    let still = say(&root, "status --json").json();
+    assert_eq!(still["paused"], Value::Null);
+    let (code, err) = engine.end();
+    assert_eq!(code, 0, "{err}");
+    assert!(!root.at("data/w.json").exists());
+}
+
+#[test]
+fn status_is_chosen_and_watched() {
+    let root = root();
+    fs::write(root.at("data/w.json"), r#"{"a": 1}"#).unwrap();
+    fs::write(root.at("data/cache.lock"), "").unwrap();
+    let engine = Running::start(&root, "run --listen none");
+    say(&root, "check");
+    let names = |line: &str| -> Vec<String> {
+        let said = say(&root, line);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let checks = said.json()["checks"].as_array().unwrap().clone();
+        let name = |check: &Value| check["name"].as_str().unwrap().to_owned();
+        checks.iter().map(name).collect()
+    };
+    assert_eq!(names("status --json"), ["lock", "weights_file"]);
+    assert_eq!(names("status --json --bad"), ["lock"]);
+    assert_eq!(names("status --json weights_file"), ["weights_file"]);
+    assert_eq!(say(&root, "status loc").code, 64);
+
+    let mut child = command(root.path(), "status --watch=200ms --json")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (send, lines) = channel();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let _ = send.send(line); // the test has ended
+        }
+    });
+    let next = || -> Value { serde_json::from_str(&lines.recv_timeout(BOUND).unwrap()).unwrap() };
+    assert_eq!(next()["overall"], "CRITICAL");
+    fs::remove_file(root.at("data/cache.lock")).unwrap();
+    say(&root, "check lock");
+    loop {
+        let line = next();
+        if line["overall"] == "OK" {
+            break;
+        }
+    }
+    engine.end();
+    loop {
+        if next()["running"] == false {
+            break;
+        }
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_heartbeat_goes_out_while_the_engine_works() {
+    let root = root();
+    fs::write(
+        root.at("homeostat.yaml"),
+        "heartbeat: { file: state/alive.json, every: 1s }\n",
+    )
+    .unwrap();
+    let engine = Running::start(&root, "run --listen 127.0.0.1:0");
+    let file = root.at("state/alive.json");
+    let watch = homeostat::clock::Stopwatch::new();
+    while !file.exists() {
+        assert!(watch.elapsed() < BOUND, "no heartbeat");
+        std::thread::yield_now();
+    }
+    let health = engine.http("GET /healthz HTTP/1.1\r\nHost: localhost");
+    assert_eq!((health.0, &health.1["alive"]), (200, &json!(true)));
+    assert_eq!(health.1["heartbeat"]["error"], Value::Null);
+    engine.end();
+
+    fs::write(
+        root.at("homeostat.yaml"),
+        "heartbeat: { url_env: NO_SUCH }\n",
+    )
+    .unwrap();
+    let said = say(&root, "run --listen none");
+    assert_eq!(said.code, 70);
+    assert!(said.err.contains("NO_SUCH is not set"), "{}", said.err);
+}
+
+#[test]
+fn shells_are_told_how_to_complete() {
+    let root = root();
+    let said = say(&root, "completions bash");
+    assert_eq!(said.code, 0);
+    assert!(said.out.contains("investigate") && said.out.contains("--no-fix"));
+    assert_eq!(say(&root, "completions cmd").code, 64);
 }

@@ -126,6 +126,17 @@ pub enum Action {
         /// Name of the check
         name: String,
     },
+    /// Print the owner's token for the page and the API, and the address at which the page opens with it
+    Token {
+        /// Make another one: the token before counts no longer
+        #[arg(long)]
+        new: bool,
+    },
+    /// Print the script by which a shell completes commands and options
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Print the JSON Schema of rule files, for editors
     Schema {
         /// That of homeostat.yaml instead
@@ -133,7 +144,17 @@ pub enum Action {
         settings: bool,
     },
     /// How everything stands
-    Status,
+    Status {
+        /// Only these checks
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// Only what is not OK
+        #[arg(long)]
+        bad: bool,
+        /// Go on showing it until Ctrl-C, anew every TIME [default: 2s]
+        #[arg(long, value_name = "TIME", value_parser = Span::parse, num_args = 0..=1, default_missing_value = "2s", require_equals = true)]
+        watch: Option<Span>,
+    },
     /// What happened: changes of status, repairs, what was held
     History {
         /// Only of this check
@@ -148,8 +169,11 @@ pub enum Action {
     },
     /// What repairs came to: tried, verified, failed, held, recurred
     Ledger,
-    /// Start no repair from now on (the kill switch); looking goes on
+    /// Start no repair from now on (the kill switch), or none of these checks; looking goes on
     Pause {
+        /// Only of these checks
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
         /// Why, for those who find it paused
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -157,8 +181,12 @@ pub enum Action {
         #[arg(long = "for", value_name = "TIME", value_parser = Span::parse)]
         span: Option<Span>,
     },
-    /// Allow repairs again
-    Resume,
+    /// Allow repairs again; with names, of checks that were paused by name
+    Resume {
+        /// Checks that were paused by name
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Hold the repairs and pages of some checks for a while; alone, list what is silenced
     Silence {
         /// Names of checks

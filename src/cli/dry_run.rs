@@ -8,10 +8,14 @@ use super::{
     outcome::{Failure, Outcome, SOFTWARE, of_status},
     reach,
     screen::Screen,
-    show::{self, compare::Compared},
+    show,
     site::Site,
 };
-use crate::{engine::answer::Answer, model::moment::Moment, web::client::Client};
+use crate::{
+    engine::{answer::Answer, compared::Compared},
+    model::moment::Moment,
+    web::client::Client,
+};
 
 pub async fn dry_run(
     site: &Site,

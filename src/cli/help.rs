@@ -7,7 +7,7 @@ use clap::Command;
 use clap::builder::styling::{AnsiColor, Styles};
 
 /// Commands by what one wants.
-const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Watch and repair",
         &["run", "check", "dry-run", "investigate"],
@@ -20,6 +20,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "approve", "deny", "confirm", "undo", "reload",
         ],
     ),
+    ("Set up", &["token", "completions"]),
 ];
 
 const EXAMPLES: [(&str, &str); 6] = [
@@ -145,8 +146,8 @@ mod tests {
           status       How everything stands
           history      What happened: changes of status, repairs, what was held
           ledger       What repairs came to: tried, verified, failed, held, recurred
-          pause        Start no repair from now on (the kill switch); looking goes on
-          resume       Allow repairs again
+          pause        Start no repair from now on (the kill switch), or none of these checks; looking goes on
+          resume       Allow repairs again; with names, of checks that were paused by name
           silence      Hold the repairs and pages of some checks for a while; alone, list what is silenced
           ack          Take an incident in hand: nobody else is told until it ends or gets worse
           notify       Who is told, and how that goes; with --test, whether a notice arrives
@@ -155,6 +156,9 @@ mod tests {
           confirm      Say that what a check sees now is meant so: its `baseline`
           undo         Undo what a repair did to files
           reload       Load the rules again now, and say what changed
+
+        Set up:
+          completions  Print the script by which a shell completes commands and options
 
         Options:
               --root <DIR>        Directory that relative paths in rules mean [default: here]

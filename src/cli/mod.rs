@@ -6,12 +6,14 @@
 //! | `outcome`, `screen` | exit codes and failures; where output goes |
 //! | `site`, `reach`, `engine` | the root; which engine answers; starting one |
 //! | [`show`] | everything people see, as pure functions |
-//! | `run check dry_run investigate lint test explain status past kill_switch silence ack notify approval confirm undo reload schema` | the commands |
+//! | `run check dry_run investigate lint test explain status watch completions past kill_switch check_pause silence ack notify approval confirm undo reload token schema` | the commands |
 
 mod ack;
 mod approval;
 pub mod arguments;
 mod check;
+mod check_pause;
+mod completions;
 mod confirm;
 mod dry_run;
 mod engine;
@@ -34,7 +36,9 @@ mod silence;
 mod site;
 mod status;
 mod test;
+mod token;
 mod undo;
+mod watch;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
@@ -74,6 +78,7 @@ fn misread(error: &clap::Error, said: &[OsString]) -> ExitCode {
 fn done(arguments: Arguments, screen: &Screen) -> Outcome {
     match &arguments.command {
         Action::Schema { settings } => return schema::schema(*settings, screen),
+        Action::Completions { shell } => return completions::completions(*shell, screen),
         Action::Lint {
             explain: Some(code),
             ..
@@ -108,17 +113,36 @@ async fn act(action: Action, site: &Site, screen: &Screen) -> Outcome {
         Action::Test { files } => test::test(site, &files, screen).await,
         Action::Explain { name } => explain::explain(site, &name, screen).await,
         Action::Schema { settings } => schema::schema(settings, screen),
-        Action::Status => status::status(site, screen).await,
+        Action::Token { new } => token::token(site, new, screen).await,
+        Action::Completions { shell } => completions::completions(shell, screen),
+        Action::Status { names, bad, watch } => match watch {
+            Some(every) => {
+                let every = every.0.max(Duration::from_millis(200));
+                watch::watch(site, &names, bad, every, screen).await
+            }
+            None => status::status(site, &names, bad, screen).await,
+        },
         Action::History {
             check,
             since,
             limit,
         } => past::history(site, check.as_deref(), since, limit, screen).await,
         Action::Ledger => past::ledger(site, screen).await,
-        Action::Pause { reason, span } => {
-            kill_switch::pause(site, reason.as_deref(), span.map(|span| span.0), screen).await
+        Action::Pause {
+            names,
+            reason,
+            span,
+        } => {
+            let (reason, span) = (reason.as_deref(), span.map(|span| span.0));
+            match names.as_slice() {
+                [] => kill_switch::pause(site, reason, span, screen).await,
+                names => check_pause::pause(site, names, reason, span, screen).await,
+            }
         }
-        Action::Resume => kill_switch::resume(site, screen).await,
+        Action::Resume { names } => match names.as_slice() {
+            [] => kill_switch::resume(site, screen).await,
+            names => check_pause::resume(site, names, screen).await,
+        },
         Action::Silence {
             names,
             all,

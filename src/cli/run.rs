@@ -23,13 +23,16 @@ use crate::{
         Handle,
         handle::News,
         live::{Live, StartError},
+        news as told,
     },
     rules,
     web::{
         self, Api,
         client::Client,
-        loopback::{ListenError, Loopback},
+        door::Door,
+        loopback::{self, ListenError, Loopback},
         socket::Socket,
+        tokens::Keys,
     },
 };
 
@@ -46,7 +49,7 @@ pub async fn run(site: &Site, listen_to: Option<&str>, screen: &Screen) -> Outco
         other => other?,
     };
     let (end, ending) = watch::channel(false);
-    let served = match serve(site, &live.handle, loopback, &ending) {
+    let served = match serve(site, &live.handle, loopback, &ending, screen) {
         Ok(served) => served,
         Err(failure) => {
             super::reach::end(live).await?;
@@ -62,6 +65,7 @@ pub async fn run(site: &Site, listen_to: Option<&str>, screen: &Screen) -> Outco
     for task in served.tasks {
         let _ = task.await; // likewise
     }
+    loopback::forget_address(&site.own());
     teller.stopped(code);
     Ok(code)
 }
@@ -122,12 +126,21 @@ fn serve(
     handle: &Handle,
     loopback: Option<Loopback>,
     ending: &watch::Receiver<bool>,
+    screen: &Screen,
 ) -> Result<Served, Failure> {
-    let api = Api {
-        handle: handle.clone(),
-        clock: Arc::new(SystemClock),
-        root: site.root.clone(),
-    };
+    let settings = rules::settings::load(&site.root)
+        .map_err(Failure::rules)?
+        .api;
+    let (keys, wrong) = Keys::load(&site.root, &settings, |name| std::env::var(name).ok());
+    for why in wrong {
+        screen.warn(&why);
+    }
+    let api = Api::new(
+        handle.clone(),
+        Arc::new(SystemClock),
+        site.root.clone(),
+        settings.reading,
+    );
     let socket =
         Socket::bind(&site.own()).map_err(|error| Failure::new(SOFTWARE, chain(&error)))?;
     let path = below(&site.root, socket.path());
@@ -136,8 +149,12 @@ fn serve(
     )];
     let address = loopback.map(|loopback| {
         let address = format!("http://{}", loopback.address());
+        if let Err(error) = loopback::tell_address(&site.own(), &address) {
+            screen.warn(&format!("could not write down the address: {error}"));
+        }
+        let door = Door::new(keys, settings.reading);
         tasks.push(tokio::spawn(
-            loopback.serve(web::read_only(api), ending.clone()),
+            loopback.serve(web::loopback_router(api, door), ending.clone()),
         ));
         address
     });
@@ -219,7 +236,7 @@ impl<'a> Teller<'a> {
     async fn tell(&mut self, item: &News, handle: &Handle) {
         let now = SystemClock.now();
         if self.screen.json {
-            self.screen.json_line(&news::json(item, now));
+            self.screen.json_line(&told::json(item, now));
             return;
         }
         if matches!(item, News::Reloaded { .. }) {

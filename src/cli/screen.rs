@@ -46,6 +46,11 @@ impl Screen {
         }
     }
 
+    /// Whether standard output is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Writes text that is already as it shall be.
     pub fn print(&self, text: &str) {
         write(&mut io::stdout().lock(), text);

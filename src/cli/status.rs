@@ -7,25 +7,38 @@ use super::{
     past,
     screen::Screen,
     show::standings,
+    silence::unknown,
     site::Site,
 };
 use crate::{
     clock::{Clock, SystemClock},
     engine::handle::{AcknowledgedAnswer, Proposal, StandingAnswer, StatusAnswer},
+    guard,
     model::{moment::Moment, standing::Pause, status::Status},
     store::{self, LastGood},
     web::client::Client,
 };
 
 /// Exit code 0 if an engine is running, however things stand.
-pub async fn status(site: &Site, screen: &Screen) -> Outcome {
+pub async fn status(site: &Site, names: &[String], bad: bool, screen: &Screen) -> Outcome {
     let (answer, running) = standing(site).await?;
+    all_known(&answer, names)?;
+    let answer = standings::chosen(answer, names, bad);
     let mut value = json!(answer);
     if let Value::Object(map) = &mut value {
         map.insert("running".to_owned(), json!(running));
     }
     screen.answer(&value, |style| standings::status(&answer, !running, style));
     Ok(if running { OK } else { UNAVAILABLE })
+}
+
+/// Refuses names that no check has.
+pub fn all_known(answer: &StatusAnswer, names: &[String]) -> Result<(), Failure> {
+    let known = || answer.checks.iter().map(|check| check.name.as_str());
+    match names.iter().find(|name| !known().any(|it| it == *name)) {
+        Some(name) => Err(unknown(name, known())),
+        None => Ok(()),
+    }
 }
 
 /// How everything stands, and whether an engine is running that says so.
@@ -73,6 +86,11 @@ fn remembered(site: &Site) -> Result<StatusAnswer, Failure> {
                 .and_then(|outside| outside.opens)
                 .map(Moment::seconds),
             behind: None,
+            pause: saved
+                .pauses
+                .get(name)
+                .filter(|pause| guard::pauses(pause, now))
+                .cloned(),
             attempt: open(name).map(|attempt| (attempt.id, "open".to_owned())),
             incident: incident(name).map(|it| it.id),
             acknowledged: incident(name)

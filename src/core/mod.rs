@@ -10,6 +10,7 @@ mod approval;
 mod claims;
 mod hours;
 mod looking;
+mod pauses;
 mod reload;
 mod repairing;
 mod round;
@@ -91,8 +92,14 @@ pub enum Input {
 #[derive(Clone, Debug)]
 pub enum Command {
     Pause(Pause),
-    /// Ends the pause, and a storm.
+    /// Ends the pause, and a storm. Pauses of single checks last.
     Resume,
+    /// Holds the repairs of these checks.
+    PauseChecks {
+        checks: Vec<Name>,
+        pause: Pause,
+    },
+    ResumeChecks(Vec<Name>),
     /// Its number and time are given by the core; see [`Core::silences`].
     Silence(Silence),
     /// Ends the silence of this number.
@@ -199,6 +206,8 @@ pub struct Core {
     /// When an event last began each investigation.
     inquired: BTreeMap<Name, Moment>,
     pause: Option<Pause>,
+    /// Pauses of single checks.
+    pauses: BTreeMap<Name, Pause>,
     silences: Vec<Silence>,
     storm: Option<Storm>,
     /// When checks turned bad, as far as that may still count for a storm.
@@ -308,6 +317,7 @@ impl Core {
             inquiries: BTreeMap::new(),
             inquired: BTreeMap::new(),
             pause: saved.pause,
+            pauses: saved.pauses,
             silences: saved.silences,
             storm: None,
             turns: BTreeMap::new(),
@@ -401,9 +411,15 @@ impl Core {
                 self.end_storm("a person let repairs go on".to_owned(), out);
                 self.release(HeldBy::Pause, out);
             }
+            Command::PauseChecks { checks, pause } => self.pause_checks(checks, pause, out),
+            Command::ResumeChecks(checks) => self.resume_checks(&checks, out),
             Command::Silence(silence) => self.silence(silence, out),
             Command::Unsilence(id) => {
-                self.silences.retain(|silence| silence.id != id);
+                let now = self.now;
+                for silence in self.silences.iter_mut().filter(|it| it.id == id) {
+                    silence.until = silence.until.min(now);
+                }
+                self.forget_silences();
                 out.push(Output::Persist(Row::Silences(self.silences.clone())));
                 self.release(HeldBy::Silence, out);
             }
@@ -476,7 +492,7 @@ impl Core {
     /// Numbers a silence and keeps it; what has ended is forgotten.
     fn silence(&mut self, silence: Silence, out: &mut Vec<Output>) {
         let now = self.now;
-        self.silences.retain(|silence| now < silence.until);
+        self.forget_silences();
         self.silences.push(Silence {
             id: self.next_silence(),
             at: now,
@@ -485,7 +501,14 @@ impl Core {
         out.push(Output::Persist(Row::Silences(self.silences.clone())));
     }
 
-    /// The number the next silence gets: one that no silence in force has.
+    /// Forgets the silences that have ended, but for the last one: its number is not given again.
+    fn forget_silences(&mut self) {
+        let (now, last) = (self.now, self.next_silence() - 1);
+        let silences = &mut self.silences;
+        silences.retain(|silence| now < silence.until || silence.id == last);
+    }
+
+    /// The number the next silence gets: one that no silence ever had.
     pub fn next_silence(&self) -> u64 {
         let last = self.silences.iter().map(|silence| silence.id).max();
         last.map_or(1, |last| last.saturating_add(1))
@@ -501,7 +524,7 @@ impl Core {
         self.storm.as_ref()
     }
 
-    /// The silence that holds this check, if one does.
+    /// The silence that covers it longest.
     pub fn silence_of(&self, name: &str) -> Option<&Silence> {
         let covering = self.silences.iter();
         let covering = covering.filter(|silence| silence.covers(name, self.now));
@@ -649,6 +672,20 @@ impl Core {
             crate::guard::Ruling::Held(hold) => Some(hold),
             crate::guard::Ruling::Go { .. } => None,
         }
+    }
+
+    /// When its next slot comes, by its trigger and its calendar; `None` for one that only events set off.
+    pub fn next_look(&self, name: &str) -> Option<Moment> {
+        let check = self.checks.get(name)?;
+        self.next_due_of(&check.outline.trigger, check.phase)
+    }
+
+    /// The checks that name it in their `needs`.
+    pub fn needed_by(&self, name: &str) -> &[Name] {
+        self.needed_by
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// Slots that came while their check was still being looked at, or while nobody ticked.

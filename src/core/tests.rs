@@ -307,6 +307,7 @@ impl Sim {
                     budgets.insert(check, budget);
                 }
                 Row::Pause(pause) => saved.pause = pause,
+                Row::Pauses(pauses) => saved.pauses = pauses,
                 Row::Silences(silences) => saved.silences = silences,
                 Row::Storm(storm) => saved.storm = storm,
                 Row::Change { .. } | Row::Held { .. } | Row::Note { .. } | Row::Page(_) => {}
@@ -613,6 +614,75 @@ fn a_kill_switch_between_intent_and_act_holds_the_act() {
         1,
         "nothing was spent while nothing was done"
     );
+}
+
+#[test]
+fn a_check_that_is_paused_by_name_is_held_alone_also_over_a_restart_until_its_time() {
+    let both = || {
+        vec![
+            check("a", Some(remediation(1))),
+            check("b", Some(remediation(1))),
+        ]
+    };
+    let mut sim = start(both(), always(Status::Critical));
+    let pause = Pause {
+        at: sim.now,
+        by: "ann".to_owned(),
+        reason: "by hand".to_owned(),
+        until: Some(sim.now.plus(seconds(100))),
+    };
+    let checks = vec!["a".into(), "nobody".into()];
+    sim.input(Input::Command(Command::PauseChecks { checks, pause }));
+    sim.run_for(seconds(30));
+    let acted = |sim: &Sim| -> Vec<String> {
+        let mut names: Vec<String> = sim.acts.iter().map(|act| act.check.clone()).collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(acted(&sim), ["b"]);
+    let hold = sim.core.hold("a").cloned();
+    assert_eq!(hold.map(|it| it.by), Some(HeldBy::Pause));
+    assert!(sim.core.own_pause("b").is_none() && sim.core.pause().is_none());
+
+    // The kill switch is another switch.
+    sim.input(Input::Command(Command::Resume));
+    sim.run_for(seconds(20));
+    assert_eq!(acted(&sim), ["b"]);
+
+    let saved = sim.saved();
+    assert_eq!(
+        saved.pauses.keys().map(|it| &**it).collect::<Vec<_>>(),
+        ["a"]
+    );
+    let mut sim = Sim::new(outline("g1", both()), saved, sim.now, |_, _, _| {
+        Some((Duration::ZERO, Status::Critical))
+    });
+    sim.run_for(seconds(30));
+    assert!(!acted(&sim).contains(&"a".to_owned()));
+    sim.input(Input::Command(Command::ResumeChecks(vec!["a".into()])));
+    sim.run_for(seconds(5));
+    assert!(acted(&sim).contains(&"a".to_owned()));
+    assert!(sim.core.pauses().is_empty());
+}
+
+#[test]
+fn the_pause_of_a_check_ends_by_itself() {
+    let mut sim = start(
+        vec![check("a", Some(remediation(1)))],
+        always(Status::Critical),
+    );
+    let pause = Pause {
+        at: sim.now,
+        by: String::new(),
+        reason: String::new(),
+        until: Some(sim.now.plus(seconds(100))),
+    };
+    let checks = vec!["a".into()];
+    sim.input(Input::Command(Command::PauseChecks { checks, pause }));
+    sim.run_for(seconds(99));
+    assert!(sim.acts.is_empty());
+    sim.run_for(seconds(20));
+    assert_eq!(sim.acts.len(), 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// One round of looks. `now` is in epoch seconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Answer {
     pub generation: String,
     pub now: f64,
@@ -23,7 +23,7 @@ pub struct Answer {
     pub checks: Vec<CheckAnswer>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckAnswer {
     pub name: String,
     /// After any repair.
@@ -50,7 +50,7 @@ pub struct CheckAnswer {
 }
 
 /// What would be told, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NoticeAnswer {
     pub notifier: String,
     pub channel: String,
@@ -61,7 +61,7 @@ pub struct NoticeAnswer {
     pub text: String,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemediationAnswer {
     pub decision: Decided,
     pub held_by: Option<String>,
@@ -82,7 +82,9 @@ pub struct RemediationAnswer {
     pub attempt: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Decided {
     #[default]
@@ -93,7 +95,7 @@ pub enum Decided {
     Would,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepAnswer {
     pub kind: String,
     pub target: String,

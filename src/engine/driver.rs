@@ -4,7 +4,7 @@
 //! question here which of them it is.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -24,8 +24,11 @@ use super::{
     masks::Masks,
     pause,
     pool::{Answers, Item, Pool},
+    progress::{Progress, Said},
+    pulse::Pulse,
     records::Records,
     telling::Telling,
+    trail::{Mark, Trails},
     watch::Askers,
 };
 use crate::{
@@ -37,7 +40,7 @@ use crate::{
         attempt::{Attempt, AttemptId, End, Page, Phase, Row},
         moment::Moment,
         report::{Reason, Report, Round, Ticket},
-        standing::{HeldBy, Hold, Pause},
+        standing::{HeldBy, Hold, Pause, Standing},
         status::Status,
         verdict::Verdict,
     },
@@ -58,6 +61,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(1);
 /// How often looks that have not come back are seen to.
 const TEND: Duration = Duration::from_millis(100);
+/// Lateness is told of so long, at least.
+const MINUTE: Duration = Duration::from_secs(60);
 /// The time limit of most looks.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The clock is taken to have jumped when it and the steady clock part by more than this.
@@ -94,6 +99,8 @@ pub(super) enum Message {
         complaints: Vec<Complaint>,
         told: Askers,
     },
+    /// Looks that were recorded before this engine started.
+    Past(Vec<(Name, Vec<Mark>)>),
     PauseFile(Option<String>),
     /// It was stopped and has waited long enough.
     Overtime,
@@ -112,6 +119,12 @@ pub(super) struct Parts {
     pub tails: Arc<Tails>,
     pub board: Arc<Standings>,
     pub ledger: super::counts::Counts,
+    pub progress: Arc<Progress>,
+    /// `--set NAME=VALUE`.
+    pub set: Arc<BTreeMap<String, Value>>,
+    pub pulse: Arc<Pulse>,
+    /// The newest repairs of the past, oldest first.
+    pub repairs: Vec<Attempt>,
 }
 
 /// Who waits for a round.
@@ -137,8 +150,12 @@ pub(super) struct Driver {
     pub(super) telling: Telling,
     /// The last verdict of each check, with how many looks there were.
     pub(super) last: HashMap<Name, (Arc<Verdict>, u64)>,
+    /// The last looks of each check.
+    pub(super) trails: Trails,
+    /// What investigations found, newest first.
+    pub(super) records: HashMap<Name, VecDeque<(Moment, Value)>>,
     looking: Looking,
-    complaints: Vec<Complaint>,
+    pub(super) complaints: Vec<Complaint>,
     pub(super) rows: Vec<Row>,
     looks: Vec<LookRecord>,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
@@ -152,6 +169,36 @@ pub(super) struct Driver {
     begun: HashSet<AttemptId>,
     /// What the clock said when it was asked last, and since then by the steady one.
     wall: (Moment, Stopwatch),
+    /// How late what is due is begun.
+    late: Late,
+}
+
+/// The longest that anything due waited, of this minute and of the one before.
+#[derive(Default)]
+struct Late {
+    this: Duration,
+    before: Duration,
+    began: Option<Moment>,
+}
+
+impl Late {
+    fn see(&mut self, late: Duration, now: Moment) {
+        let began = *self.began.get_or_insert(now);
+        if now.since(began) >= MINUTE || now < began {
+            self.before = if now.since(began) < 2 * MINUTE {
+                self.this
+            } else {
+                Duration::ZERO
+            };
+            self.this = Duration::ZERO;
+            self.began = Some(now);
+        }
+        self.this = self.this.max(late);
+    }
+
+    fn longest(&self) -> Duration {
+        self.this.max(self.before)
+    }
 }
 
 impl Driver {
@@ -166,6 +213,11 @@ impl Driver {
         ),
     ) -> Driver {
         let (sender, receiver) = channel;
+        let mut parts = parts;
+        let mut trails = Trails::default();
+        for attempt in std::mem::take(&mut parts.repairs) {
+            trails.repair(&attempt);
+        }
         let wall = (parts.clock.now(), Stopwatch::new());
         let sink = sender.clone();
         let pool = Pool::new(move |answers| {
@@ -183,6 +235,9 @@ impl Driver {
             masks: Masks::default(),
             telling: Telling::default(),
             last: HashMap::new(),
+            trails,
+            records: HashMap::new(),
+            late: Late::default(),
             looking: Looking::default(),
             complaints: Vec::new(),
             rows: Vec::new(),
@@ -198,7 +253,7 @@ impl Driver {
 
     /// Until it is stopped.
     pub(super) async fn run(mut self, first: Vec<Output>, complaints: Vec<Complaint>) {
-        self.complaints = complaints;
+        self.complaints = self.told(complaints);
         self.perform(first);
         loop {
             let now = self.now();
@@ -207,6 +262,13 @@ impl Driver {
                 None => self.core.next_due(),
             };
             self.tend();
+            self.parts.progress.goes_round(Said {
+                now,
+                next_due: due,
+                missed: self.core.missed(),
+                stopping: self.stopping.is_some(),
+                store: self.parts.records.trouble(),
+            });
             self.tend_incidents(now);
             let wait = due.map_or(LONGEST, |due| due.since(now));
             let longest = match self.looking.is_idle() {
@@ -229,7 +291,10 @@ impl Driver {
                         self.parts.clock.leap(due);
                     }
                     if self.stopping.is_none() {
-                        self.step(Input::Tick);
+                        let now = self.now();
+                        let mut out = Vec::new();
+                        self.tick(now, &mut out);
+                        self.perform(out);
                     }
                 }
             }
@@ -256,6 +321,19 @@ impl Driver {
             self.perform(out);
         }
         now
+    }
+
+    /// Everything that is due, with how late it comes to that.
+    fn tick(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let due = self.core.next_due();
+        let late = due.map_or(Duration::ZERO, |due| now.since(due));
+        self.late.see(late, now);
+        self.core.step(now, Input::Tick, out);
+    }
+
+    /// How late what is due is begun, in seconds: the longest of the last minute.
+    pub(super) fn lateness(&self) -> f64 {
+        self.late.longest().as_secs_f64()
     }
 
     /// Now and then, however many messages come: sees to looks that do not come back. Their time is real time, also where
@@ -292,15 +370,8 @@ impl Driver {
         }
         let now = self.now();
         if self.stopping.is_none() && self.core.next_due().is_some_and(|due| due <= now) {
-            self.core.step(now, Input::Tick, &mut out);
+            self.tick(now, &mut out);
         }
-        self.perform(out);
-    }
-
-    pub(super) fn step(&mut self, input: Input) {
-        let now = self.now();
-        let mut out = Vec::new();
-        self.core.step(now, input, &mut out);
         self.perform(out);
     }
 
@@ -377,12 +448,17 @@ impl Driver {
                 self.perform(std::mem::take(out));
                 self.parts.permission = permission;
                 self.parts.hands = hands;
+                let warnings = self.told(warnings);
                 let generation = book.generation.to_string();
                 let outline = book.outline.clone();
                 self.parts.book = book;
                 self.last
                     .retain(|name, _| outline.checks.contains_key(name));
                 self.parts.board.retain(&outline);
+                self.trails.retain(&outline);
+                let known = &self.parts.book.investigations;
+                self.records.retain(|name, _| known.contains_key(name));
+                self.parts.pulse.reload(true);
                 self.complaints.clear();
                 self.core.step(now, Input::Reload(outline), out);
                 self.tell(News::Reloaded {
@@ -407,8 +483,10 @@ impl Driver {
                 answer_reload(told, true, generation, "+0 ~0 -0 checks".to_owned(), None);
             }
             Message::Refused { complaints, told } => {
+                let complaints = self.told(complaints);
                 let generation = self.parts.book.generation.to_string();
                 let text = Some(plain(&complaints));
+                self.parts.pulse.reload(false);
                 self.complaints.clone_from(&complaints);
                 self.tell(News::Refused {
                     generation: generation.clone(),
@@ -416,8 +494,26 @@ impl Driver {
                 });
                 answer_reload(told, false, generation, String::new(), text);
             }
+            Message::Past(looks) => {
+                for (check, marks) in looks {
+                    if self.parts.book.checks.contains_key(&check) {
+                        self.trails.seed(check, marks);
+                    }
+                }
+            }
             Message::PauseFile(reason) => self.pause_file(reason, now, out),
         }
+    }
+
+    /// Complaints as they are told: their excerpts are lines of rule files, which may hold secrets.
+    fn told(&self, complaints: Vec<Complaint>) -> Vec<Complaint> {
+        let secrets = self.parts.permission.secrets();
+        if secrets.is_empty() {
+            return complaints;
+        }
+        let hide = |text: &str| secrets.hide(text).into_owned();
+        let all = complaints.into_iter();
+        all.map(|complaint| complaint.with_texts(&hide)).collect()
     }
 
     fn pause_file(&mut self, reason: Option<String>, now: Moment, out: &mut Vec<Output>) {
@@ -500,8 +596,9 @@ impl Driver {
                 Output::Persist(row) => {
                     self.announce(&row);
                     self.notice_row(&row, now);
-                    if let Row::Held { check, .. } = &row {
+                    if let Row::Held { check, hold, .. } = &row {
                         self.parts.ledger.held(check.clone());
+                        self.parts.pulse.hold(hold.by.word());
                     }
                     self.rows.push(row);
                 }
@@ -673,6 +770,10 @@ impl Driver {
         self.parts
             .board
             .set(&report.check, report.status, &report.verdict.message);
+        self.parts.progress.looked();
+        self.trails.look(&report.check, &report.verdict);
+        let seconds = report.verdict.duration_ms / 1000.0;
+        self.parts.pulse.look(&report.check, seconds);
         self.looks.push(LookRecord {
             check: report.check.clone(),
             at: report.at,
@@ -722,6 +823,10 @@ impl Driver {
         self.frozen.remove(&attempt.id);
         self.begun.remove(&attempt.id);
         self.parts.ledger.count(attempt);
+        self.trails.repair(attempt);
+        if let Some(end) = attempt.end() {
+            self.parts.pulse.repair(&attempt.check, end_word(end));
+        }
         self.tell(News::Ended(attempt.clone()));
         let at = match attempt.phase {
             Phase::Ended {
@@ -760,8 +865,12 @@ impl Driver {
                 name: name.clone(),
                 record: record.clone(),
             });
-            record
+            (name.clone(), record)
         });
+        if let Some((name, record)) = &record {
+            self.remember_record(name, now, record);
+        }
+        let record = record.map(|(_, record)| record);
         match self.waiting.remove(&round.id) {
             Some(Waiting::Answer(reply) | Waiting::Rung(reply)) => {
                 let mut answer = Answer::of(round, &self.parts.book.generation, now);
@@ -781,45 +890,11 @@ impl Driver {
     }
 
     pub(super) fn status(&self, now: Moment) -> StatusAnswer {
-        let attempts: HashMap<&Name, &Attempt> = self
-            .core
-            .attempts()
-            .map(|attempt| (&attempt.check, attempt))
-            .collect();
+        let attempts = self.open_attempts();
         let checks: Vec<StandingAnswer> = self
             .core
             .standings()
-            .map(|(name, standing)| StandingAnswer {
-                name: name.to_string(),
-                status: standing.status,
-                message: standing.message.clone(),
-                since: standing.since.seconds(),
-                looked: standing.looked.map(Moment::seconds),
-                looks: self.last.get(name).map_or(0, |(_, looks)| *looks),
-                held_by: standing.held_by.map(|by| by.word().to_owned()),
-                held_until: self
-                    .core
-                    .hold(name)
-                    .and_then(|hold| hold.until)
-                    .map(Moment::seconds),
-                held_why: self.core.hold(name).and_then(|hold| hold.why.clone()),
-                opens: standing
-                    .outside
-                    .as_ref()
-                    .and_then(|outside| outside.opens)
-                    .map(Moment::seconds),
-                behind: self.core.behind(name).map(ToString::to_string),
-                attempt: attempts
-                    .get(name)
-                    .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
-                incident: self.telling.incidents.of(name).map(|it| it.id),
-                acknowledged: self
-                    .telling
-                    .incidents
-                    .of(name)
-                    .and_then(|it| it.acknowledged.as_ref())
-                    .map(AcknowledgedAnswer::from),
-            })
+            .map(|(name, standing)| self.standing_answer(name, standing, &attempts))
             .collect();
         StatusAnswer {
             generation: self.parts.book.generation.to_string(),
@@ -838,6 +913,40 @@ impl Driver {
             storm: self.core.storm().cloned(),
             proposals: self.core.attempts().filter_map(Proposal::of).collect(),
             store: self.parts.records.trouble(),
+        }
+    }
+
+    pub(super) fn standing_answer(
+        &self,
+        name: &Name,
+        standing: &Standing,
+        attempts: &HashMap<&Name, &Attempt>,
+    ) -> StandingAnswer {
+        let hold = self.core.hold(name);
+        let opens = standing.outside.as_ref().and_then(|outside| outside.opens);
+        StandingAnswer {
+            name: name.to_string(),
+            status: standing.status,
+            message: standing.message.clone(),
+            since: standing.since.seconds(),
+            looked: standing.looked.map(Moment::seconds),
+            looks: self.last.get(name).map_or(0, |(_, looks)| *looks),
+            held_by: standing.held_by.map(|by| by.word().to_owned()),
+            held_until: hold.and_then(|hold| hold.until).map(Moment::seconds),
+            held_why: hold.and_then(|hold| hold.why.clone()),
+            opens: opens.map(Moment::seconds),
+            behind: self.core.behind(name).map(ToString::to_string),
+            pause: self.core.own_pause(name).cloned(),
+            attempt: attempts
+                .get(name)
+                .map(|attempt| (attempt.id, super::repair::phase(&attempt.phase).to_owned())),
+            incident: self.telling.incidents.of(name).map(|it| it.id),
+            acknowledged: self
+                .telling
+                .incidents
+                .of(name)
+                .and_then(|it| it.acknowledged.as_ref())
+                .map(AcknowledgedAnswer::from),
         }
     }
 
@@ -886,8 +995,27 @@ impl Driver {
 
     /// The same loop with dry hands, in a world of its own.
     pub(super) fn dry_run(&self, names: Vec<Name>, reply: oneshot::Sender<Answer>) {
-        let parts = Parts {
-            book: self.parts.book.clone(),
+        let parts = self.dry_parts(self.parts.book.clone());
+        super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+    }
+
+    /// The same by another book, as if it had just been taken over.
+    pub(super) fn rehearse(
+        &mut self,
+        book: Arc<Book>,
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let now = self.now();
+        let mut core = self.core.at_rest();
+        let outline = Arc::new(book.outline.at_rest());
+        core.step(now, Input::Reload(outline), &mut Vec::new()); // nothing of it is done
+        super::dry::spawn(self.dry_parts(book), core.at_rest(), names, reply);
+    }
+
+    fn dry_parts(&self, book: Arc<Book>) -> Parts {
+        Parts {
+            book,
             script: self.parts.script.clone(),
             permission: self.parts.permission.clone(),
             rules: self.parts.rules.clone(),
@@ -898,8 +1026,11 @@ impl Driver {
             tails: Arc::default(),
             board: Arc::new(self.parts.board.copy()),
             ledger: self.parts.ledger.clone(),
-        };
-        super::dry::spawn(parts, self.core.at_rest(), self.names(names), reply);
+            progress: Arc::default(),
+            set: self.parts.set.clone(),
+            pulse: Arc::default(),
+            repairs: Vec::new(),
+        }
     }
 }
 
@@ -913,7 +1044,7 @@ async fn pass(wait: Duration) {
 }
 
 /// Complaints as text that goes through an answer to whoever asked.
-fn plain(complaints: &[Complaint]) -> String {
+pub(super) fn plain(complaints: &[Complaint]) -> String {
     complaint::render(
         complaints,
         complaint::Style {
@@ -922,6 +1053,21 @@ fn plain(complaints: &[Complaint]) -> String {
             width: 100,
         },
     )
+}
+
+/// How an attempt ended, in a word.
+fn end_word(end: End) -> &'static str {
+    match end {
+        End::Verified => "verified",
+        End::Failed => "failed",
+        End::Superseded => "superseded",
+        End::Interrupted => "interrupted",
+        End::Withheld => "withheld",
+        End::Would => "would",
+        End::Denied => "denied",
+        End::Expired => "expired",
+        End::Withdrawn => "withdrawn",
+    }
 }
 
 fn answer_reload(

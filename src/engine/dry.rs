@@ -168,6 +168,10 @@ fn prepare(
         tails: Arc::default(),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger: Counts::default(),
+        progress: Arc::default(),
+        set: Arc::new(options.set.clone()),
+        pulse: Arc::default(),
+        repairs: Vec::new(),
         book: book.clone(),
     };
     let outline = Arc::new(book.outline.at_rest());

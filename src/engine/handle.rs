@@ -6,7 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::answer::{Answer, StepAnswer};
+use super::{
+    answer::{Answer, StepAnswer},
+    measures::Measures,
+    overview::{Beat, Overview, Waiting, Wanted},
+    progress::{Health, Progress},
+    pulse::Pulse,
+    sight::{Sessions, Sight, Workbench},
+};
 use crate::{
     model::{
         Name,
@@ -17,7 +24,7 @@ use crate::{
         status::Status,
         step::Receipt,
     },
-    rules::complaint::Complaint,
+    rules::{book::Book, complaint::Complaint},
 };
 
 /// A running engine, from outside. Cheap to clone.
@@ -25,6 +32,8 @@ use crate::{
 pub struct Handle {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     pub(super) news: broadcast::Sender<Arc<News>>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// What the engine is asked; it answers through the channel.
@@ -44,18 +53,41 @@ pub(super) enum Request {
         names: Vec<Name>,
         reply: oneshot::Sender<Answer>,
     },
+    /// A dry round by another book.
+    Rehearse {
+        book: Arc<Book>,
+        names: Vec<Name>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Something a person did to the rules.
+    Note {
+        text: String,
+        reply: oneshot::Sender<()>,
+    },
     Investigate {
         name: Name,
         wait: Duration,
         reply: oneshot::Sender<Value>,
     },
     Status(oneshot::Sender<StatusAnswer>),
+    Overview(Wanted, oneshot::Sender<Overview>),
+    /// Answers `None` if there is no such check.
+    Sight(Name, oneshot::Sender<Option<Box<Sight>>>),
+    Bench(oneshot::Sender<Workbench>),
+    Sessions(oneshot::Sender<Vec<Sessions>>),
+    Beat(oneshot::Sender<Beat>),
+    Measures(oneshot::Sender<Measures>),
+    Waiting(oneshot::Sender<Waiting>),
     Explain {
         name: Name,
         reply: oneshot::Sender<Option<Value>>,
     },
     Pause(Pause, oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
+    /// Holds the repairs of these checks.
+    PauseChecks(Vec<Name>, Pause, oneshot::Sender<()>),
+    /// Answers with those of them that were paused by themselves.
+    ResumeChecks(Vec<Name>, oneshot::Sender<Vec<Name>>),
     /// Answers with the silence as it is kept.
     Silence(Silence, oneshot::Sender<Silence>),
     /// Answers whether there was one of that number.
@@ -117,7 +149,7 @@ pub(super) enum Request {
 pub struct Gone;
 
 /// How everything stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StatusAnswer {
     pub generation: String,
     /// Epoch seconds.
@@ -142,7 +174,7 @@ pub struct StatusAnswer {
     pub store: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StandingAnswer {
     pub name: String,
     pub status: Status,
@@ -163,6 +195,9 @@ pub struct StandingAnswer {
     /// The check it waits behind: one that it needs and that is CRITICAL, or that nobody has looked at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
+    /// Its own pause: its repairs wait, whatever the kill switch says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// The open attempt and its phase.
     pub attempt: Option<(AttemptId, String)>,
     /// The open incident that it belongs to.
@@ -174,7 +209,7 @@ pub struct StandingAnswer {
 }
 
 /// A person has it in hand. Times are in epoch seconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AcknowledgedAnswer {
     pub at: f64,
     pub by: String,
@@ -194,7 +229,7 @@ impl From<&Acknowledged> for AcknowledgedAnswer {
 }
 
 /// How it goes with telling somebody. The counts are those since the engine started.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NotifierAnswer {
     pub name: String,
     pub about: Option<String>,
@@ -215,7 +250,7 @@ pub struct NotifierAnswer {
 }
 
 /// What came of a test notice by one channel.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tested {
     pub channel: String,
     /// Whom that tells.
@@ -225,7 +260,7 @@ pub struct Tested {
 }
 
 /// A repair that a person must approve.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Proposal {
     pub attempt: AttemptId,
     pub check: String,
@@ -261,7 +296,7 @@ impl Proposal {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReloadAnswer {
     /// Whether what is on disk is what runs now.
     pub live: bool,
@@ -309,6 +344,11 @@ pub enum News {
         complaints: Vec<Complaint>,
     },
     Paused(Option<Pause>),
+    /// The repairs of these checks wait, or (`None`) no longer.
+    ChecksPaused {
+        checks: Vec<Name>,
+        pause: Option<Pause>,
+    },
     Silenced(Silence),
     Unsilenced(u64),
     /// An incident began, changed for those who are told, or ended.
@@ -347,6 +387,17 @@ impl Handle {
         self.ask(|reply| Request::DryRun { names, reply }).await
     }
 
+    /// What these checks would do by another book, by the standings of now, without doing it.
+    pub async fn rehearse(&self, book: Arc<Book>, names: Vec<Name>) -> Result<Answer, Gone> {
+        self.ask(|reply| Request::Rehearse { book, names, reply })
+            .await
+    }
+
+    /// Records that a person saved a rule file.
+    pub async fn edited(&self, text: String) -> Result<(), Gone> {
+        self.ask(|reply| Request::Note { text, reply }).await
+    }
+
     /// The record of an investigation; `null` if there is none of that name.
     pub async fn investigate(&self, name: Name, wait: Duration) -> Result<Value, Gone> {
         self.ask(|reply| Request::Investigate { name, wait, reply })
@@ -355,6 +406,51 @@ impl Handle {
 
     pub async fn status(&self) -> Result<StatusAnswer, Gone> {
         self.ask(Request::Status).await
+    }
+
+    /// How everything stands, in a page of rows.
+    pub async fn overview(&self, wanted: Wanted) -> Result<Overview, Gone> {
+        self.ask(|reply| Request::Overview(wanted, reply)).await
+    }
+
+    /// Everything of one check; `None` if there is none of that name.
+    pub async fn sight(&self, name: Name) -> Result<Option<Box<Sight>>, Gone> {
+        self.ask(|reply| Request::Sight(name, reply)).await
+    }
+
+    /// The rules that run, with what judging by them needs.
+    pub async fn bench(&self) -> Result<Workbench, Gone> {
+        self.ask(Request::Bench).await
+    }
+
+    /// The investigations and what they found lately.
+    pub async fn sessions(&self) -> Result<Vec<Sessions>, Gone> {
+        self.ask(Request::Sessions).await
+    }
+
+    /// Silences in force, and what waits for a person.
+    pub async fn waiting(&self) -> Result<Waiting, Gone> {
+        self.ask(Request::Waiting).await
+    }
+
+    /// Whether the engine has ended, so that nobody answers any more.
+    pub fn is_gone(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// The numbers of the loop, for metrics.
+    pub async fn measures(&self) -> Result<Measures, Gone> {
+        self.ask(Request::Measures).await
+    }
+
+    /// How the loop goes, in a word.
+    pub async fn beat(&self) -> Result<Beat, Gone> {
+        self.ask(Request::Beat).await
+    }
+
+    /// What may be read of the engine without asking it.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The last verdict of a check with its reasons.
@@ -368,6 +464,17 @@ impl Handle {
 
     pub async fn resume(&self) -> Result<(), Gone> {
         self.ask(Request::Resume).await
+    }
+
+    /// Holds the repairs of these checks; looking and telling go on.
+    pub async fn pause_checks(&self, checks: Vec<Name>, pause: Pause) -> Result<(), Gone> {
+        self.ask(|reply| Request::PauseChecks(checks, pause, reply))
+            .await
+    }
+
+    /// Lets these checks be repaired again. Answers with those that were paused by themselves.
+    pub async fn resume_checks(&self, checks: Vec<Name>) -> Result<Vec<Name>, Gone> {
+        self.ask(|reply| Request::ResumeChecks(checks, reply)).await
     }
 
     /// Its number and time are given by the engine.
@@ -494,6 +601,11 @@ impl Handle {
     /// Finishes what was started, then ends.
     pub async fn stop(&self) -> Result<(), Gone> {
         self.ask(Request::Stop).await
+    }
+
+    /// How it gets on, without asking the loop.
+    pub fn health(&self) -> Health {
+        self.progress.health()
     }
 
     /// What happens from now on.

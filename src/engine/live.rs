@@ -17,11 +17,15 @@ use tokio::{
 use super::{
     board::Standings,
     counts::{Counts, Sum},
+    deadman::Switch,
     driver::{Driver, Message, Parts},
     handle::{Handle, News, Request},
     pause,
     post::{Post, PostRules},
+    progress::Progress,
+    pulse::Pulse,
     records::{Kept, Records, Scribe},
+    sight::Workbench,
     watch::{self, Askers, Ears, Watch},
 };
 use crate::{
@@ -36,7 +40,7 @@ use crate::{
         outline::Outline,
         text::{Mistake, Place},
     },
-    permission::{self, Permission, Secrets, Settings, secrets, settings::Keep},
+    permission::{self, Permission, Secrets, Settings, secrets, settings::Keep, tokens},
     probe::Tails,
     rules::{
         self,
@@ -131,14 +135,20 @@ impl Ground {
                 })
                 .collect(),
         };
-        let secrets = Arc::new(Secrets::new(&env.listed));
-        secrets::keep_out_of_the_log(secrets.clone());
         Ok(Ground {
-            secrets,
+            secrets: never_told(root, &settings, &env),
             settings,
             script: script::Engine::new(),
             env: Arc::new(env),
         })
+    }
+
+    /// The owner's token, made if there is none; from now on it is never told.
+    fn token(&mut self, root: &Path) -> Result<(), StartError> {
+        tokens::owner_token(&root.join(permission::OWN))
+            .map_err(|error| StartError::Refused(error.told()))?;
+        self.secrets = never_told(root, &self.settings, &self.env);
+        Ok(())
     }
 
     /// What may be done under this book: its own journals are out of reach for its steps.
@@ -154,15 +164,46 @@ impl Ground {
     }
 }
 
+/// The values of what `env` lists, and the tokens of the API. Those are secrets of the log as well.
+fn never_told(root: &Path, settings: &Settings, env: &Env) -> Arc<Secrets> {
+    let mut values = env.listed.clone();
+    // A token that cannot be read counts for nothing, and whoever serves the API says so.
+    let file = |path: &Path| tokens::read(path).ok().flatten();
+    let own = root.join(permission::OWN).join(tokens::FILE);
+    values.insert(format!("token {}", tokens::OWNER), file(&own));
+    for token in &settings.api.tokens {
+        let value = match (&token.env, &token.file) {
+            (Some(name), _) => std::env::var(name).ok(),
+            (None, Some(path)) => file(&root.join(path)),
+            (None, None) => None,
+        };
+        values.insert(format!("token {}", token.name), value);
+    }
+    let secrets = Arc::new(Secrets::new(&values));
+    secrets::keep_out_of_the_log(secrets.clone());
+    secrets
+}
+
 /// Starts an engine. Everything that can be wrong is found before it looks at anything.
 pub async fn start(options: Options) -> Result<Live, StartError> {
-    let ground = Ground::lay(&options)?;
+    let mut ground = Ground::lay(&options)?;
     let own = options.root.join(permission::OWN);
     let lock = Lock::take(&own).map_err(|error| match error {
         LockError::Held { pid } => StartError::Locked { pid },
         other => StartError::Refused(whole(&other)),
     })?;
+    if options.watch {
+        ground.token(&options.root)?;
+    }
     let keep = ground.settings.keep.clone();
+    let switch = match options.watch {
+        true => Switch::of(&ground.settings, &options.root, |name| {
+            let given = options.env.get(name).cloned();
+            given.or_else(|| std::env::var(name).ok())
+        })
+        .map_err(StartError::Refused)?,
+        false => None,
+    };
     let mut loader = Loader::new(&options, ground, own.clone())?;
     let seen = watch::signatures(&options.rules);
     let loaded = loader.first()?;
@@ -175,6 +216,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     })?;
     saved.pause = pause::at_start(saved.pause, store::pause_file(&own), now);
     let ledger = counts(&store, now);
+    let repairs = store.newest_repairs().unwrap_or_default();
     let book = loaded.book.clone();
     let permission = loader.ground.permission(&options.root, Some(&book))?;
     let writer = Writer::spawn(store);
@@ -199,7 +241,14 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     });
     let (requests, asked) = mpsc::unbounded_channel();
     let (news, heard) = broadcast::channel(1024);
-    let handle = Handle { requests, news };
+    let progress = Arc::new(Progress::default());
+    let pulse = Arc::<Pulse>::default();
+    let handle = Handle {
+        requests,
+        news,
+        progress: progress.clone(),
+        pulse: pulse.clone(),
+    };
     let outline = if options.watch {
         book.outline.clone()
     } else {
@@ -224,6 +273,10 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         tails: Arc::new(Tails::default()),
         board: Arc::new(Standings::hearing(&saved.heartbeats)),
         ledger,
+        progress: progress.clone(),
+        set: Arc::new(options.set.clone()),
+        pulse,
+        repairs,
     };
     let mut first = Vec::new();
     let incidents = Incidents::start(
@@ -255,7 +308,11 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     } else {
         None
     };
+    if options.watch {
+        recall(driver.workbench(), own.clone(), now, sender.clone());
+    }
     let driven = tokio::spawn(driver.run(first, complaints));
+    let deadman = switch.map(|it| tokio::spawn(it.hold(progress, options.clock.clone())));
     let switch = watch
         .is_none()
         .then(|| tokio::spawn(pause::follow(own, sender.clone())));
@@ -274,6 +331,9 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         post.stop().await;
         forward.abort();
         tidied.abort();
+        if let Some(deadman) = deadman {
+            deadman.abort();
+        }
         if let Some(switch) = switch {
             switch.abort();
         }
@@ -300,6 +360,23 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
         notes,
         ended,
     })
+}
+
+/// Lays what was recorded before the start under the trails, when it has been read.
+fn recall(
+    bench: Workbench,
+    own: PathBuf,
+    now: crate::model::moment::Moment,
+    sender: mpsc::UnboundedSender<Message>,
+) {
+    tokio::task::spawn_blocking(move || match bench.past(&own, now) {
+        Ok(looks) => {
+            let _ = sender.send(Message::Past(looks)); // the loop has ended
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "could not read the looks of the past");
+        }
+    });
 }
 
 /// An error with those that led to it.

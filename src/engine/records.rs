@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::Duration,
@@ -23,6 +24,13 @@ use crate::{
     },
     store::{LookRecord, Store, StoreError, Writer},
 };
+
+/// What waits to be written, and what was given up, by where.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Backlog {
+    pub queues: Vec<(&'static str, u64)>,
+    pub lost: Vec<(&'static str, u64)>,
+}
 
 /// What a driver remembers by. A dry run remembers nothing.
 pub(super) trait Records: Send + Sync {
@@ -46,6 +54,7 @@ pub(super) trait Records: Send + Sync {
     fn publish(&self, publication: Publication);
     /// What cannot be written at present, for people.
     fn trouble(&self) -> Option<String>;
+    fn backlog(&self) -> Backlog;
 }
 
 /// Writes nothing.
@@ -70,6 +79,9 @@ impl Records for Nowhere {
     fn publish(&self, _: Publication) {}
     fn trouble(&self) -> Option<String> {
         None
+    }
+    fn backlog(&self) -> Backlog {
+        Backlog::default()
     }
 }
 
@@ -164,6 +176,19 @@ impl Records for Kept {
         let told: Vec<String> = store.into_iter().chain(self.scribe.trouble()).collect();
         (!told.is_empty()).then(|| told.join("; "))
     }
+
+    fn backlog(&self) -> Backlog {
+        let store = self.writer.health();
+        let (waiting, lost) = self.scribe.backlog();
+        Backlog {
+            queues: vec![("store", store.queue as u64), ("journal", waiting)],
+            lost: vec![
+                ("store", store.dropped_rows),
+                ("looks", store.dropped_looks),
+                ("journal", lost),
+            ],
+        }
+    }
 }
 
 impl Kept {
@@ -204,6 +229,8 @@ enum Note {
 pub(super) struct Scribe {
     notes: SyncSender<Note>,
     shared: Arc<Mutex<Shared>>,
+    /// Notes in the queue.
+    queued: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -223,11 +250,16 @@ impl Scribe {
     pub(super) fn start(journals: Journals) -> std::io::Result<Scribe> {
         let (notes, queue) = sync_channel(65_536);
         let shared = Arc::<Mutex<Shared>>::default();
-        let told = shared.clone();
+        let queued = Arc::<AtomicU64>::default();
+        let (told, left) = (shared.clone(), queued.clone());
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write_all(journals, &queue, &told))?;
-        Ok(Scribe { notes, shared })
+            .spawn(move || write_all(journals, &queue, &left, &told))?;
+        Ok(Scribe {
+            notes,
+            shared,
+            queued,
+        })
     }
 
     /// Which journals cannot be written, and how many lines wait for that.
@@ -254,8 +286,22 @@ impl Scribe {
         (!told.is_empty()).then(|| told.join("; "))
     }
 
+    /// How many lines wait, in the queue or because they could not be written; and how many were lost.
+    fn backlog(&self) -> (u64, u64) {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let queued = self.queued.load(Ordering::Relaxed);
+        let lost = shared.lost + shared.health.dropped as u64;
+        (queued + shared.health.waiting as u64, lost)
+    }
+
     fn send(&self, note: Note) {
-        if let Err(TrySendError::Full(_)) = self.notes.try_send(note) {
+        // Counted before it can be taken out, so that the number never goes below none.
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let sent = self.notes.try_send(note);
+        if sent.is_err() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Err(TrySendError::Full(_)) = sent {
             let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             shared.lost += 1;
             if shared.lost.is_power_of_two() {
@@ -270,6 +316,7 @@ impl Scribe {
     /// Waits until everything sent so far is written. Blocks.
     pub(super) fn flush(&self) {
         let (done, wait) = sync_channel(1);
+        self.queued.fetch_add(1, Ordering::Relaxed);
         if self.notes.send(Note::Flush(done)).is_ok() {
             let _ = wait.recv(); // the thread may have ended
         }
@@ -277,13 +324,21 @@ impl Scribe {
 }
 
 /// Until nobody can send any more. What waits is tried again at the end, too.
-fn write_all(mut journals: Journals, queue: &Receiver<Note>, shared: &Mutex<Shared>) {
+fn write_all(
+    mut journals: Journals,
+    queue: &Receiver<Note>,
+    queued: &AtomicU64,
+    shared: &Mutex<Shared>,
+) {
     let mut failing = false;
     loop {
         let note = match failing {
             true => queue.recv_timeout(AGAIN),
             false => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
+        if note.is_ok() {
+            queued.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut flushed = None;
         match note {
             Ok(Note::Line(file, line)) => {

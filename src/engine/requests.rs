@@ -12,9 +12,9 @@ use crate::{
     core::{Command, Input, Output},
     model::{
         Name,
-        attempt::{AttemptId, Phase, Row},
+        attempt::{AttemptId, NoteKind, Phase, Row},
         moment::Moment,
-        standing::Baseline,
+        standing::{Baseline, Silence},
     },
 };
 
@@ -53,6 +53,22 @@ impl Driver {
                 self.command(round, now, out);
             }
             Request::DryRun { names, reply } => self.dry_run(names, reply),
+            Request::Rehearse { book, names, reply } => self.rehearse(book, names, reply),
+            Request::Note { text, reply } => {
+                self.tell(News::Note {
+                    check: None,
+                    text: text.clone(),
+                });
+                self.rows.push(Row::Note {
+                    check: None,
+                    at: now,
+                    kind: NoteKind::Edited,
+                    text,
+                    to: Vec::new(),
+                });
+                self.flush();
+                let _ = reply.send(()); // the asker may have gone
+            }
             Request::Investigate { name, reply, .. }
                 if !self.parts.book.investigations.contains_key(&name) =>
             {
@@ -72,6 +88,27 @@ impl Driver {
             Request::Status(reply) => {
                 let _ = reply.send(self.status(now)); // the asker may have gone
             }
+            Request::Overview(wanted, reply) => {
+                let _ = reply.send(self.overview(&wanted, now));
+            }
+            Request::Sight(name, reply) => {
+                let _ = reply.send(self.sight(&name, now).map(Box::new));
+            }
+            Request::Bench(reply) => {
+                let _ = reply.send(self.workbench());
+            }
+            Request::Sessions(reply) => {
+                let _ = reply.send(self.sessions());
+            }
+            Request::Waiting(reply) => {
+                let _ = reply.send(self.waits());
+            }
+            Request::Measures(reply) => {
+                let _ = reply.send(self.measures());
+            }
+            Request::Beat(reply) => {
+                let _ = reply.send(self.beat(now));
+            }
             Request::Explain { name, reply } => {
                 let _ = reply.send(self.explain(&name, now));
             }
@@ -85,15 +122,44 @@ impl Driver {
                 self.flush();
                 let _ = reply.send(());
             }
+            Request::PauseChecks(checks, pause, reply) => {
+                let command = Command::PauseChecks {
+                    checks: checks.clone(),
+                    pause: pause.clone(),
+                };
+                self.command(command, now, out);
+                self.flush();
+                let pause = Some(pause);
+                self.tell(News::ChecksPaused { checks, pause });
+                let _ = reply.send(()); // whoever asked may have gone
+            }
+            Request::ResumeChecks(checks, reply) => {
+                let paused = |name: &Name| self.core.own_pause(name).is_some();
+                let checks: Vec<Name> = checks.into_iter().filter(paused).collect();
+                if !checks.is_empty() {
+                    self.command(Command::ResumeChecks(checks.clone()), now, out);
+                    self.flush();
+                    self.tell(News::ChecksPaused {
+                        checks: checks.clone(),
+                        pause: None,
+                    });
+                }
+                let _ = reply.send(checks); // whoever asked may have gone
+            }
             Request::Silence(silence, reply) => {
                 let id = self.core.next_silence();
+                let said = Silence {
+                    id,
+                    at: now,
+                    ..silence.clone()
+                };
                 self.command(Command::Silence(silence), now, out);
                 let kept = self.core.silences().find(|it| it.id == id).cloned();
                 self.flush();
-                if let Some(kept) = kept {
+                if let Some(kept) = &kept {
                     self.tell(News::Silenced(kept.clone()));
-                    let _ = reply.send(kept); // whoever asked may have gone
                 }
+                let _ = reply.send(kept.unwrap_or(said)); // it may be over already, and whoever asked may have gone
             }
             Request::Unsilence(id, reply) => {
                 let known = self.core.silences().any(|it| it.id == id);

@@ -98,6 +98,10 @@ impl Loop {
             tails: Arc::new(Tails::default()),
             board: Arc::new(Standings::default()),
             ledger: Counts::default(),
+            progress: Arc::default(),
+            set: Arc::default(),
+            pulse: Arc::default(),
+            repairs: Vec::new(),
         };
         let mut driver = Driver::new(parts, core, news, channel);
         driver.farewell = FAREWELL;

@@ -1,6 +1,6 @@
 //! An attempt at one rung of a ladder, and the rows in which all of this is stored.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,7 @@ impl Attempt {
 }
 
 /// A status and its message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Brief {
     pub status: Status,
     pub message: String,
@@ -217,6 +217,8 @@ pub enum Row {
         hold: Hold,
     },
     Pause(Option<Pause>),
+    /// Every pause of a single check that has not ended.
+    Pauses(BTreeMap<Name, Pause>),
     /// Every silence that has not ended.
     Silences(Vec<Silence>),
     Storm(Option<Storm>),
@@ -279,6 +281,8 @@ pub enum NoteKind {
     Confirmed,
     /// A person took a baseline back.
     Forgotten,
+    /// A person saved a rule file.
+    Edited,
 }
 
 /// What a store gives back at start: everything needed to go on.
@@ -289,6 +293,8 @@ pub struct Saved {
     /// Open attempts only.
     pub attempts: Vec<Attempt>,
     pub pause: Option<Pause>,
+    /// Pauses of single checks.
+    pub pauses: BTreeMap<Name, Pause>,
     pub silences: Vec<Silence>,
     pub storm: Option<Storm>,
     /// (name, when it was heard last, what it brought).

@@ -84,6 +84,15 @@ impl Serialize for Facts {
     }
 }
 
+impl schemars::JsonSchema for Facts {
+    fn schema_name() -> Cow<'static, str> {
+        "Facts".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "object", "description": "What a probe saw: named values of any kind."})
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for Facts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Facts, D::Error> {
         let map = serde_json::Map::deserialize(deserializer)?;

@@ -12,6 +12,15 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Moment(pub i64);
 
+impl schemars::JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "integer", "description": "Milliseconds since the Unix epoch."})
+    }
+}
+
 impl Moment {
     pub fn from_seconds(seconds: f64) -> Moment {
         Moment((seconds * 1000.0).round() as i64)

@@ -85,7 +85,7 @@ pub struct Prior {
 }
 
 /// A value that a person says is meant so: what a check's `baseline` gave when it was confirmed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Baseline {
     pub value: Value,
     pub at: Moment,
@@ -119,7 +119,7 @@ pub struct Budget {
 }
 
 /// The kill switch: while it is on, no new remediation starts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pause {
     pub at: Moment,
     pub by: String,
@@ -128,7 +128,7 @@ pub struct Pause {
 }
 
 /// Neither repaired nor told of for a while, because a person said so. Looking and recording go on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Silence {
     /// Grows by one with every silence.
     pub id: u64,
@@ -148,7 +148,7 @@ impl Silence {
 }
 
 /// So many checks turned bad together that the cause is taken to lie elsewhere: all remediation waits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Storm {
     pub began: Moment,
     /// When the last check turned.
@@ -198,7 +198,19 @@ impl Hold {
 }
 
 /// What held a remediation back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldBy {
     Cooldown,

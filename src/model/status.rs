@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// What a look says of a check. Upper-case in every output; lower-case as a key in rules and in Rhai ([`Status::word`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     Ok,

@@ -28,6 +28,9 @@ pub struct Verdict {
     /// What `keep` gave; `None` when it was not evaluated (verification, UNKNOWN, no `keep`).
     pub kept: Option<Map<String, Value>>,
     pub latch: Latch,
+    /// The number that the check's `value` came to, where it has one. Never recorded: it follows from the facts.
+    #[serde(skip)]
+    pub value: Option<f64>,
     /// What `baseline` gave: what a person would confirm now. `None` where the rule has none, or it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Value>,
@@ -55,6 +58,7 @@ impl Verdict {
             lets: Map::new(),
             kept: None,
             latch: Latch::default(),
+            value: None,
             baseline: None,
             recalled: None,
             proven: None,

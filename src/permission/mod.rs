@@ -15,6 +15,7 @@
 //! | [`restarting`] | may this unit be restarted |
 //! | [`reaching`] | may this host be connected to |
 //! | [`secrets`] | what is never told |
+//! | [`tokens`] | whose token is it |
 //! | [`exposed`] | could anybody rewrite the rules |
 
 pub mod exposed;
@@ -27,6 +28,7 @@ pub mod running;
 pub mod secrets;
 pub mod settings;
 mod signalling;
+pub mod tokens;
 pub mod writing;
 
 use std::{

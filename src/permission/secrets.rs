@@ -178,6 +178,26 @@ impl Secrets {
         revealed + rest
     }
 
+    /// Puts secrets back for those marks that stand in `hidden` as well; others are left as they are.
+    pub fn reveal_marks_of(&self, hidden: &str, text: &str) -> String {
+        let forms = self.forms.iter();
+        let there: Vec<&Form> = forms.filter(|form| hidden.contains(&form.mark)).collect();
+        let mut revealed = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(DOTS) {
+            let (before, from) = rest.split_at(at);
+            revealed.push_str(before);
+            let form = there.iter().find(|form| from.starts_with(&form.mark));
+            let (put, skip) = match form {
+                Some(form) => (form.text.as_str(), form.mark.len()),
+                None => (DOTS, DOTS.len()),
+            };
+            revealed.push_str(put);
+            rest = from.get(skip..).unwrap_or_default();
+        }
+        revealed + rest
+    }
+
     fn holds(&self, value: &Value) -> bool {
         let told = |text: &str| {
             let finder = self.finder.as_ref();
@@ -248,6 +268,8 @@ impl Secrets {
             self.hide_map(&mut why.saw);
         }
         self.hide_map(&mut verdict.lets);
+        let told = |number: &f64| !self.holds(&Value::from(*number));
+        verdict.value = verdict.value.filter(told);
         if let Some(kept) = &mut verdict.kept {
             self.hide_map(kept);
         }

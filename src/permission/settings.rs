@@ -16,6 +16,88 @@ pub struct Settings {
     /// The program by which `restart_unit` steps restart a unit of systemd.
     pub systemctl: String,
     pub keep: Keep,
+    /// A heartbeat out, only while the engine works off its agenda: for whoever watches this engine.
+    pub heartbeat: Option<Heartbeat>,
+    pub api: ApiSettings,
+}
+
+/// The dead man's switch: where heartbeats go. At least one of URL and file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Asked with GET; the host needs no entry in `allow.reach`. Redirects are not followed.
+    pub url: Option<String>,
+    /// The variable that holds the URL, when that is a secret.
+    pub url_env: Option<String>,
+    /// Written anew each time: `{"alive": "2026-01-06T12:00:00.000Z", "now": 1767700800.0, "pid": 4711}`. Absolute, or below
+    /// the root.
+    pub file: Option<String>,
+    /// By default 60s; at least 1s.
+    #[serde(default = "every_minute")]
+    pub every: Span,
+}
+
+fn every_minute() -> Span {
+    Span::seconds(60)
+}
+
+/// Who may ask what over the loopback address. The owner-only socket is not concerned.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    pub reading: Reading,
+    /// Beside the owner's own token, which `run` makes.
+    pub tokens: Vec<TokenSettings>,
+}
+
+/// Whether reading needs a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// Everybody on this machine may read.
+    #[default]
+    Open,
+    /// Only whoever has a token.
+    Token,
+}
+
+/// What a token allows. Each includes those before it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Tells how things stand.
+    Read,
+    /// Acts on the running system.
+    Operate,
+    /// Changes the rules.
+    Admin,
+}
+
+impl Scope {
+    pub fn word(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Operate => "operate",
+            Scope::Admin => "admin",
+        }
+    }
+}
+
+/// A token: its value comes from the environment or from a file, never from here.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSettings {
+    /// Under which what is done with it is recorded.
+    pub name: String,
+    pub scope: Scope,
+    /// The variable that holds it. It need not be listed under `env`, and rules cannot read it unless it is.
+    #[serde(default)]
+    pub env: Option<String>,
+    /// The file that holds it: an absolute path, or one relative to the root. Nobody but its owner may read it.
+    #[serde(default)]
+    pub file: Option<String>,
 }
 
 impl Default for Settings {
@@ -26,6 +108,8 @@ impl Default for Settings {
             allow: Allow::default(),
             systemctl: "/usr/bin/systemctl".to_owned(),
             keep: Keep::default(),
+            heartbeat: None,
+            api: ApiSettings::default(),
         }
     }
 }

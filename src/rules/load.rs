@@ -116,6 +116,24 @@ pub fn load_sources(
     assemble(sources, Vec::new(), PREFIX, &bench, &mut Cache::default())
 }
 
+/// Loads a candidate: the files of a directory with others laid over them, under the name of that directory. Only what
+/// changed since the cache was used last is compiled.
+pub fn load_candidate(
+    sources: Sources,
+    prefix: &str,
+    overrides: &BTreeMap<String, Value>,
+    permission: &Permission,
+    engine: &Engine,
+    cache: &mut Cache,
+) -> Loaded {
+    let bench = Bench {
+        overrides,
+        permission,
+        engine,
+    };
+    assemble(sources, Vec::new(), prefix, &bench, cache)
+}
+
 /// What loading needs besides the files.
 struct Bench<'a> {
     overrides: &'a BTreeMap<String, Value>,
@@ -127,7 +145,7 @@ struct Bench<'a> {
 const PREFIX: &str = "rules";
 
 /// How complaints name the directory: relative to the root if it lies below.
-fn shown(dir: &Path, permission: &Permission) -> String {
+pub fn shown(dir: &Path, permission: &Permission) -> String {
     let whole = dir.canonicalize();
     let below = whole
         .as_deref()

@@ -21,7 +21,7 @@ mod cycle;
 pub mod diff;
 pub mod ending;
 pub mod explain;
-mod fingerprint;
+pub mod fingerprint;
 pub mod format;
 mod link;
 pub mod load;

@@ -1,6 +1,6 @@
 //! Reading `homeostat.yaml` at the root, by the same safe YAML as rules.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{
     complaint::{Complaint, Severity},
@@ -11,7 +11,8 @@ use crate::{
         node::{self, Tree},
         text::{Mistake, Place},
     },
-    permission::{Settings, reaching, restarting},
+    net::exchange,
+    permission::{Settings, reaching, restarting, settings::Heartbeat, tokens},
 };
 
 /// The name of the file.
@@ -102,6 +103,9 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
             );
         }
     }
+    if let (Some(heartbeat), Some(at)) = (&settings.heartbeat, node.get("heartbeat")) {
+        check_heartbeat(heartbeat, at, mistakes);
+    }
     check_entries(
         node,
         "reach",
@@ -118,8 +122,65 @@ fn check(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
         "write bot.service, user:bot.service or worker@*.service",
         mistakes,
     );
+    check_tokens(settings, node, mistakes);
     if let Err(why) = restarting::program(&settings.systemctl) {
         mistakes.push(Mistake::new("bad-value", why, place("systemctl")));
+    }
+}
+
+/// A heartbeat goes somewhere, to one address at most, and not all the time.
+fn check_heartbeat(heartbeat: &Heartbeat, node: &node::Node, mistakes: &mut Vec<Mistake>) {
+    let place = |key: &str| node.get(key).unwrap_or(node).place.clone();
+    if heartbeat.url.is_none() && heartbeat.url_env.is_none() && heartbeat.file.is_none() {
+        let wrong = Mistake::new(
+            "missing-key",
+            "the heartbeat goes nowhere",
+            node.place.clone(),
+        );
+        mistakes.push(wrong.help("write `url`, `url_env` or `file`"));
+    }
+    if heartbeat.url.is_some() && heartbeat.url_env.is_some() {
+        let why = "`url` says where it goes already";
+        mistakes.push(Mistake::new("bad-value", why, place("url_env")));
+    }
+    if let Some(Err(why)) = heartbeat.url.as_deref().map(exchange::url) {
+        mistakes.push(Mistake::new("bad-value", why, place("url")));
+    }
+    if heartbeat.file.as_deref() == Some("") {
+        let why = "a file has a name";
+        mistakes.push(Mistake::new("bad-value", why, place("file")));
+    }
+    if heartbeat.every.0 < Duration::from_secs(1) {
+        let why = "a heartbeat is sent at most once a second";
+        mistakes.push(Mistake::new("bad-value", why, place("every")));
+    }
+}
+
+/// Tokens of the API: each from one place, and known by a name of its own.
+fn check_tokens(settings: &Settings, node: &node::Node, mistakes: &mut Vec<Mistake>) {
+    let items = node.get("api").and_then(|api| api.get("tokens"));
+    let items = items.map(node::Node::items).unwrap_or_default();
+    let all = &settings.api.tokens;
+    for (at, (token, item)) in all.iter().zip(items).enumerate() {
+        let spot = |key: &str| item.get(key).unwrap_or(item).place.clone();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let name = &token.name;
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let message = format!("`{name}` is no name of a token");
+            let mistake = Mistake::new("bad-name", message, spot("name"));
+            mistakes.push(mistake.help("write letters, digits, `_`, `-` and `.`, at most 64"));
+        }
+        let taken = all.iter().take(at).any(|other| other.name == *name);
+        if taken || name == tokens::OWNER {
+            let message = format!("there is another token `{name}`");
+            let mistake = Mistake::new("duplicate-name", message, spot("name"));
+            mistakes.push(mistake.help("what is done with a token is recorded under its name"));
+        }
+        if token.env.is_some() == token.file.is_some() {
+            let message = "a token comes from one place".to_owned();
+            let mistake = Mistake::new("bad-value", message, item.place.clone());
+            mistakes.push(mistake.help("write either `env: NAME` or `file: /path`"));
+        }
     }
 }
 
@@ -197,5 +258,26 @@ mod tests {
             ["bad-value 1:12", "bad-value 3:16"]
         );
         assert_eq!(told("allow: !all\n"), ["yaml-tag 1:8"]);
+        assert_eq!(told("heartbeat: { every: 2m }\n"), ["missing-key 1:12"]);
+        assert_eq!(
+            told("heartbeat:\n  url: 'ftp://a'\n  url_env: A\n  every: 10ms\n"),
+            ["bad-value 2:8", "bad-value 3:12", "bad-value 4:10"]
+        );
+        assert_eq!(
+            told("api:\n  reading: all\n  tokens:\n    - { name: a, scope: root, env: A }\n"),
+            ["bad-value 2:12", "bad-value 4:25"]
+        );
+        assert_eq!(
+            told(
+                "api:\n  tokens:\n    - { name: a, scope: read, env: A }\n    - { name: a, scope: read, file: /a }\n    - { name: owner, scope: read, env: A }\n    - { name: a b, scope: read }\n    - { name: c, scope: read, env: A, file: /a }\n"
+            ),
+            [
+                "duplicate-name 4:15",
+                "duplicate-name 5:15",
+                "bad-value 6:7",
+                "bad-name 6:15",
+                "bad-value 7:7"
+            ]
+        );
     }
 }

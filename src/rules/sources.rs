@@ -240,6 +240,15 @@ fn content(path: &Path, read: &AtomicU64, most: u64) -> Result<Arc<[u8]>, String
     Ok(bytes.into())
 }
 
+/// The bytes of one file of a rules directory, within the same bounds; `None` if it is not there.
+pub fn one(path: &Path) -> Result<Option<Arc<[u8]>>, String> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        _ => {}
+    }
+    content(path, &AtomicU64::new(0), Limits::ALWAYS.bytes).map(Some)
+}
+
 /// A complaint about a file as a whole.
 pub fn about_file(file: String, code: &'static str, message: String) -> Complaint {
     Complaint {

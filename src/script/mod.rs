@@ -10,6 +10,7 @@ mod budget;
 mod check;
 mod closure;
 mod compare;
+mod comparisons;
 pub mod engine;
 mod exits;
 pub mod expr;
@@ -29,6 +30,7 @@ mod tree;
 pub mod url;
 mod value;
 
+pub use comparisons::{Comparison, comparisons};
 pub use engine::Engine;
 pub use expr::{Expr, Known};
 pub use host::Host;

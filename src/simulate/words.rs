@@ -75,6 +75,7 @@ pub(super) fn note(kind: NoteKind) -> &'static str {
         NoteKind::StormEnded => "storm_ended",
         NoteKind::Confirmed => "confirmed",
         NoteKind::Forgotten => "forgotten",
+        NoteKind::Edited => "edited",
     }
 }
 

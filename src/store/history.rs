@@ -16,6 +16,10 @@ use super::{Store, StoreError, load::parse, schema::broken};
 /// No query gives more than this.
 pub const HISTORY_LIMIT: usize = 10_000;
 
+/// Attempts that did something, or are at it.
+const BEGUN: &str =
+    "(ending IS NULL OR ending IN ('verified', 'failed', 'superseded', 'interrupted'))";
+
 /// What to look for. The default is the newest hundred entries of all checks.
 #[derive(Clone, Debug)]
 pub struct HistoryQuery {
@@ -102,6 +106,45 @@ impl Store {
         found.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// The newest repair of every check that has one, oldest first. What only waits for a person, or was held, is none.
+    pub fn newest_repairs(&self) -> Result<Vec<Attempt>, StoreError> {
+        let doing = "read the newest repairs";
+        let sql = format!(
+            "SELECT body FROM attempt WHERE id IN \
+             (SELECT max(id) FROM attempt WHERE {BEGUN} GROUP BY name) ORDER BY id"
+        );
+        let mut statement = self.conn.prepare(&sql).map_err(broken(doing))?;
+        let rows = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .map_err(broken(doing))?;
+        rows.map(|body| parse(&body.map_err(broken(doing))?))
+            .collect()
+    }
+
+    /// The newest repairs, newest first, with when a person undid them. Those without an end may still wait for a person.
+    pub fn repairs(
+        &self,
+        check: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(Attempt, Option<Moment>)>, StoreError> {
+        let doing = "read repairs";
+        let sql = format!(
+            "SELECT id, body FROM attempt WHERE {BEGUN} AND (?1 IS NULL OR name = ?1) \
+             ORDER BY id DESC LIMIT ?2"
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(broken(doing))?;
+        let rows = statement
+            .query_map(params![check, limit.min(HISTORY_LIMIT)], |row| {
+                Ok((row.get::<_, AttemptId>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(broken(doing))?;
+        rows.map(|row| {
+            let (id, body) = row.map_err(broken(doing))?;
+            Ok((parse(&body)?, self.undone_at(id)?))
+        })
+        .collect()
     }
 
     fn entries_of(

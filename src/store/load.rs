@@ -27,6 +27,7 @@ pub struct Paged {
 
 pub(super) const SILENCES: &str = "silences";
 pub(super) const STORM: &str = "storm";
+pub(super) const PAUSES: &str = "pauses";
 pub(super) const POST: &str = "post";
 
 /// Compressed bodies are not read past this: more was never written.
@@ -72,6 +73,7 @@ impl Store {
             .map_err(broken(doing))?;
         saved.pause = pause.map(|body| parse(&body)).transpose()?;
         saved.silences = self.order(SILENCES)?.unwrap_or_default();
+        saved.pauses = self.order(PAUSES)?.unwrap_or_default();
         saved.storm = self.order(STORM)?;
         saved.heartbeats = self.heartbeats()?;
         saved.incidents = self.open_incidents()?;

@@ -27,7 +27,7 @@ use super::{
     snapshot,
 };
 
-const FILE: &str = "facts.db";
+pub(super) const FILE: &str = "facts.db";
 
 /// A block is written when its looks span this much…
 pub(super) const BLOCK_SPAN: Duration = Duration::from_secs(5);

@@ -18,6 +18,7 @@
 //! | `notices` | incidents, and what is on its way to people |
 //! | `block` | how looks are encoded |
 //! | `looks`, `replay` | recording them in `facts.db`; reading them back |
+//! | `recorded` | the newest of them, beside the store's owner |
 //! | `prune` | forgetting, a little at a time |
 //! | `writer` | the thread that owns a store |
 //! | `snapshot`, `wal` | reading a store without writing a byte anywhere |
@@ -35,6 +36,7 @@ pub mod lock;
 mod looks;
 mod notices;
 mod prune;
+mod recorded;
 mod replay;
 mod rows;
 #[cfg(test)]
@@ -55,6 +57,7 @@ pub use ledger::LedgerLine;
 pub use lock::{Lock, LockError};
 pub use looks::LookRecord;
 pub use prune::{FACTS_BYTES, IMAGES_BYTES, Pruned};
+pub use recorded::{Found, Recorded};
 pub use replay::Replay;
 pub use snapshot::snapshot;
 pub use writer::{Health, Writer};

@@ -21,7 +21,7 @@ use crate::model::{
 
 use super::{
     Durability, HistoryEntry, Store, StoreError,
-    load::{SILENCES, STORM},
+    load::{PAUSES, SILENCES, STORM},
     notices::{put_delivery, put_told},
 };
 
@@ -127,6 +127,7 @@ fn put(conn: &Connection, row: &Row) -> Result<(), StoreError> {
             },
         ),
         Row::Silences(silences) => put_order(conn, SILENCES, Some(silences)),
+        Row::Pauses(pauses) => put_order(conn, PAUSES, Some(pauses)),
         Row::Storm(storm) => put_order(conn, STORM, storm.as_ref()),
         Row::Page(page) => put_page(conn, page),
         Row::Told(told) => put_told(conn, told),
@@ -312,6 +313,7 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::StormEnded => "storm_ended",
         NoteKind::Confirmed => "confirmed",
         NoteKind::Forgotten => "forgotten",
+        NoteKind::Edited => "edited",
     }
 }
 
@@ -382,7 +384,12 @@ mod tests {
 
     #[test]
     fn what_stands_and_what_people_were_told_is_read_back() {
-        use crate::model::standing::{Silence, Storm};
+        use std::collections::BTreeMap;
+
+        use crate::model::{
+            Name,
+            standing::{Silence, Storm},
+        };
         let (dir, mut store) = store();
         let silence = Silence {
             id: 3,
@@ -412,7 +419,18 @@ mod tests {
             at: NOON.plus(minutes(u64::from(files))),
             payload: json!({"files": files}),
         };
+        let pauses: BTreeMap<Name, Pause> = [(
+            "a".into(),
+            Pause {
+                at: NOON,
+                by: "ann".to_owned(),
+                reason: "by hand".to_owned(),
+                until: None,
+            },
+        )]
+        .into();
         let rows = [
+            Row::Pauses(pauses.clone()),
             Row::Silences(vec![silence.clone()]),
             Row::Storm(Some(storm.clone())),
             Row::Page(page(None, "first")),
@@ -425,6 +443,7 @@ mod tests {
         let (mut store, _) = Store::open(dir.path(), NOON).unwrap();
         let saved = store.load().unwrap();
         assert_eq!((saved.silences, saved.storm), (vec![silence], Some(storm)));
+        assert_eq!(saved.pauses, pauses);
         let heard = ("nightly".into(), NOON.plus(minutes(2)), json!({"files": 2}));
         assert_eq!(saved.heartbeats, [heard]);
         let pages = store.pages(10).unwrap();

@@ -23,6 +23,7 @@ pub(super) fn decide(
                     error: None,
                     why: Some(why::why("enough", enough, scope)),
                     latch,
+                    value: None,
                     plain: "not enough data".to_owned(),
                 };
             }
@@ -49,6 +50,7 @@ pub(super) fn decide(
                 error: None,
                 why: None,
                 latch: held,
+                value: lines.number(),
                 plain: "fine".to_owned(),
             };
         }
@@ -63,6 +65,7 @@ pub(super) fn decide(
         no_data: false,
         error: None,
         plain: lines.told(line, why.as_ref()),
+        value: lines.number(),
         why,
         latch: held,
     }
@@ -84,6 +87,7 @@ fn failed(
         error: Some(error),
         why: Some(why::fault(name, fault, expr, scope)),
         latch,
+        value: None,
     }
 }
 
@@ -157,6 +161,11 @@ impl<'a> Lines<'a, '_> {
                 }),
             })
             .clone()
+    }
+
+    /// What `value` came to, if it was asked.
+    fn number(&self) -> Option<f64> {
+        self.known.as_ref()?.as_ref().ok().copied()
     }
 
     /// The expression that a line is about.

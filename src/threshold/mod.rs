@@ -166,7 +166,12 @@ pub fn judge(
         }
     });
     let proven = proven(engine, judging, asked, &mut scope, &mut decided);
+    let value = decided.value.or_else(|| {
+        let value = judging.value.as_ref().filter(|_| decided.error.is_none())?;
+        value.number(engine, &scope).ok()
+    });
     Verdict {
+        value,
         status: decided.status,
         message,
         skipped: false,
@@ -248,6 +253,8 @@ struct Decided {
     error: Option<String>,
     why: Option<Why>,
     latch: Latch,
+    /// What `value` came to, if a line asked for it.
+    value: Option<f64>,
     /// What the message says when the rule says nothing, or nothing that can be said.
     plain: String,
 }
@@ -262,6 +269,7 @@ impl Decided {
             error: Some(error),
             why: None,
             latch,
+            value: None,
         }
     }
 

@@ -1,21 +1,28 @@
 //! How many connections there may be at once: whoever opens more waits, instead of taking the descriptors that probes
-//! need.
+//! need. And how long one may take nothing of what it is sent.
 
 use std::{
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::serve::Listener;
+use futures::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-/// At once, on each listener.
-pub const CONNECTIONS: usize = 64;
+use super::stream::STREAMS;
+use crate::clock;
+
+/// At once, on each listener: all streams, and as many as are asked beside them.
+pub const CONNECTIONS: usize = STREAMS + 64;
+/// Who takes nothing for so long is cut off.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// A listener with a bound.
 pub struct Bound<L> {
@@ -32,9 +39,12 @@ impl<L> Bound<L> {
     }
 }
 
-/// A connection that makes room when it ends.
+/// A connection that makes room when it ends, and ends when the other side takes nothing any more.
 pub struct Counted<S> {
     stream: S,
+    /// Runs while what is to be sent is not taken.
+    stalled: Option<BoxFuture<'static, ()>>,
+    limit: Duration,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -48,6 +58,8 @@ impl<L: Listener> Listener for Bound<L> {
         let (stream, address) = self.inner.accept().await;
         let counted = Counted {
             stream,
+            stalled: None,
+            limit: STALLED,
             _room: room,
         };
         (counted, address)
@@ -55,6 +67,28 @@ impl<L: Listener> Listener for Bound<L> {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.inner.local_addr()
+    }
+}
+
+impl<S> Counted<S> {
+    /// What writing came to: an error when it has waited too long.
+    fn watched<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.limit;
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(clock::sleep(limit)));
+        match timer.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -74,14 +108,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watched(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.watched(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.watched(context, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off() {
+        let (ours, theirs) = tokio::io::duplex(16);
+        let mut counted = Counted {
+            stream: ours,
+            stalled: None,
+            limit: Duration::from_millis(20),
+            _room: None,
+        };
+        counted.write_all(&[0; 16]).await.unwrap();
+        let stalled = counted.write_all(&[0; 16]).await.unwrap_err();
+        assert_eq!(stalled.kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
     }
 }

@@ -5,11 +5,14 @@ use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
 
 use axum::{Json, extract::State};
 use rustix::fs::OFlags;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Answered, Api, wait},
+    acting::wait,
+    api::{Answered, Api},
+    endpoint::Endpoint,
     records::{HistoryAnswer, What},
     refusal::{Refusal, Said},
 };
@@ -28,20 +31,38 @@ const REPAIRS: usize = 10;
 /// Among so many entries of history they are looked for.
 const ENTRIES: usize = 500;
 
-pub(super) async fn show(State(api): State<Api>) -> Answered<Value> {
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/sre/health", show)
+            .is("sre_health", "Overall health, the checks, recent repairs and the metrics that checks publish. Changes nothing.")
+            .answers::<Value>(),
+        Endpoint::post("/api/sre/health", look)
+            .is("sre_health_now", "The same after a round of looks, repairs included; what the round said is `round`.")
+            .body::<Round>()
+            .answers::<Value>()
+            .error(404, "there is no check of that name")
+            .waits(),
+    ]
+}
+
+async fn show(State(api): State<Api>) -> Answered<Value> {
     Ok(Json(health(&api).await?))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Round {
+struct Round {
+    /// Empty: all of them.
     names: Vec<String>,
+    /// `false` only looks.
     fix: Option<bool>,
+    /// How long to wait for verification, in seconds.
+    #[schemars(range(min = 0.0, max = 3600.0))]
     wait_s: Option<f64>,
 }
 
 /// The same answer after a round of looks, with what the round said as `round`.
-pub(super) async fn look(State(api): State<Api>, Said(round): Said<Round>) -> Answered<Value> {
+async fn look(State(api): State<Api>, Said(round): Said<Round>) -> Answered<Value> {
     let wait = wait(round.wait_s)?;
     let names = api.known(round.names).await?;
     let answer = api

@@ -2,18 +2,16 @@
 //!
 //! Incidents and what became of their notices come from the store, so an engine that has just started knows them as well.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post},
-};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::time::Duration;
+
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api::{Answered, Api},
+    caller::{Caller, limited},
+    endpoint::Endpoint,
     refusal::{Refusal, Said, Wanted},
 };
 use crate::{
@@ -30,27 +28,48 @@ use crate::{
 
 /// Answers have at most so many entries.
 const LIMIT: usize = 1000;
-/// Longer reasons are refused, in characters.
-const TEXT: usize = 500;
 /// The longest an acknowledgement may last, in seconds.
 const HELD: f64 = 366.0 * 86_400.0;
 
-/// What only reads.
-pub(super) fn reading() -> Router<Api> {
-    Router::new()
-        .route("/api/incidents", get(incidents))
-        .route("/api/notices", get(notices))
-}
-
-/// What changes something.
-pub(super) fn writing() -> Router<Api> {
-    Router::new()
-        .route("/api/ack", post(acknowledge))
-        .route("/api/notify/test", post(test))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/incidents", incidents)
+            .is(
+                "incidents",
+                "Incidents, newest first, with who was told of them.",
+            )
+            .query::<Which>()
+            .answers::<Vec<IncidentAnswer>>(),
+        Endpoint::get("/api/notices", notices)
+            .is(
+                "notices",
+                "Whom people are told by, how that goes, and the last notices.",
+            )
+            .query::<Recent>()
+            .answers::<NoticesAnswer>(),
+        Endpoint::post("/api/ack", acknowledge)
+            .is(
+                "acknowledge",
+                "Somebody has an incident in hand: nobody else is called for it.",
+            )
+            .body::<Word>()
+            .answers::<IncidentAnswer>()
+            .error(404, "there is no check of that name")
+            .error(409, "there is no open incident of that check or number"),
+        Endpoint::post("/api/notify/test", test)
+            .is(
+                "test_notifier",
+                "Sends a test notice by every channel of a notifier.",
+            )
+            .body::<Test>()
+            .answers::<TestAnswer>()
+            .error(404, "there is no notifier of that name")
+            .waits(),
+    ]
 }
 
 /// An incident, as scripts read it. Times are in epoch seconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentAnswer {
     pub id: IncidentId,
     /// The root cause; `null` for a storm.
@@ -75,7 +94,7 @@ pub struct IncidentAnswer {
 }
 
 /// How it stands with telling one notifier of an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToldAnswer {
     pub notifier: String,
     /// `sent`, `waiting`, `failed`, `muted`; `due` when its time has not come.
@@ -86,7 +105,7 @@ pub struct ToldAnswer {
 }
 
 /// A notice on its way through one channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NoticeAnswer {
     pub id: u64,
     pub notifier: String,
@@ -103,7 +122,7 @@ pub struct NoticeAnswer {
     pub why: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NoticesAnswer {
     pub notifiers: Vec<NotifierAnswer>,
     /// Newest first.
@@ -202,10 +221,11 @@ impl NoticeAnswer {
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Which {
     open: bool,
+    #[schemars(range(max = 1000))]
     limit: Option<usize>,
 }
 
@@ -239,9 +259,10 @@ async fn incidents(
     Ok(Json(answers.await??))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Recent {
+    #[schemars(range(max = 1000))]
     limit: Option<usize>,
 }
 
@@ -258,7 +279,7 @@ async fn notices(
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Word {
     /// A check of the incident…
@@ -266,13 +287,20 @@ struct Word {
     /// … or its number.
     incident: Option<IncidentId>,
     #[serde(default)]
+    #[schemars(length(max = 500))]
     reason: String,
+    #[schemars(length(max = 500))]
     by: Option<String>,
     /// After so many seconds nobody has it in hand any more.
+    #[schemars(range(min = 0.001, max = 31_622_400.0))]
     for_s: Option<f64>,
 }
 
-async fn acknowledge(State(api): State<Api>, Said(word): Said<Word>) -> Answered<IncidentAnswer> {
+async fn acknowledge(
+    State(api): State<Api>,
+    caller: Caller,
+    Said(word): Said<Word>,
+) -> Answered<IncidentAnswer> {
     let which = match (word.check, word.incident) {
         (Some(check), None) => {
             let known = api.known(vec![check]).await?;
@@ -285,17 +313,12 @@ async fn acknowledge(State(api): State<Api>, Said(word): Said<Word>) -> Answered
             return Err(Refusal::bad(wrong));
         }
     };
-    let by = word.by.unwrap_or_else(|| "the API".to_owned());
-    for (what, text) in [("by", &by), ("reason", &word.reason)] {
-        if text.chars().count() > TEXT {
-            let wrong = format!("{what} is longer than {TEXT} characters");
-            return Err(Refusal::bad(wrong));
-        }
-    }
+    let by = caller.by(word.by)?;
+    let reason = limited("reason", word.reason)?;
     let span = word.for_s.map(|seconds| {
         Duration::try_from_secs_f64(seconds)
             .ok()
-            .filter(|span| !span.is_zero() && seconds <= HELD)
+            .filter(|span| span.as_millis() > 0 && seconds <= HELD)
             .ok_or_else(|| Refusal::bad("for_s is a number of seconds above 0, at most a year"))
     });
     let span = span.transpose()?;
@@ -303,7 +326,7 @@ async fn acknowledge(State(api): State<Api>, Said(word): Said<Word>) -> Answered
     let word = Acknowledged {
         at: now,
         by,
-        reason: word.reason,
+        reason,
         until: span.map(|span| now.plus(span)),
     };
     match api.handle.acknowledge(which, word).await? {
@@ -313,28 +336,38 @@ async fn acknowledge(State(api): State<Api>, Said(word): Said<Word>) -> Answered
             let deliveries = deliveries.await??;
             Ok(Json(IncidentAnswer::of(&incident, &deliveries)))
         }
-        Err(why) => Err(Refusal::new(StatusCode::CONFLICT, why)),
+        Err(why) => Err(Refusal::conflict(why)),
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Test {
     notifier: String,
 }
 
-async fn test(State(api): State<Api>, Said(Test { notifier }): Said<Test>) -> Answered<Value> {
+/// What came of a test notice.
+#[derive(Serialize, JsonSchema)]
+struct TestAnswer {
+    notifier: String,
+    /// By every channel.
+    arrived: bool,
+    channels: Vec<Tested>,
+    /// Epoch seconds.
+    at: f64,
+}
+
+async fn test(State(api): State<Api>, Said(Test { notifier }): Said<Test>) -> Answered<TestAnswer> {
     let name = notifier.as_str().into();
     match api.handle.test_notifier(name).await? {
         Ok(channels) => {
-            let channels: Vec<Tested> = channels;
             let arrived = channels.iter().all(|it| it.arrived);
-            Ok(Json(json!({
-                "notifier": notifier,
-                "arrived": arrived,
-                "channels": channels,
-                "at": api.clock.now().seconds(),
-            })))
+            Ok(Json(TestAnswer {
+                notifier,
+                arrived,
+                channels,
+                at: api.clock.now().seconds(),
+            }))
         }
         Err(known) => {
             let meant = meant(&notifier, known.iter().map(|name| &**name))

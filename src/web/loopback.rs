@@ -1,20 +1,16 @@
-//! The API on a loopback address, for browsers and scripts of this machine: what only reads, until there are tokens.
-//!
-//! A page of some other site can make a browser send requests here, under a name of its own that it points at
-//! 127.0.0.1. So `Host` must name this machine, and nothing here changes anything.
+//! The API on a loopback address, for browsers and scripts of this machine. Who may do what there is judged at the
+//! `door`.
 
-use std::net::SocketAddr;
-
-use axum::{
-    Router,
-    extract::Request,
-    http::{Method, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
 };
+
+use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{bound::Bound, refusal::Refusal, socket::serve};
+use super::{bound::Bound, serve::serve};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -55,7 +51,7 @@ impl Loopback {
 
     /// Serves until `ending` turns true and the answers under way are read.
     pub async fn serve(self, router: Router, ending: watch::Receiver<bool>) {
-        serve(Bound::new(self.listener), guarded(router), ending).await;
+        serve(Bound::new(self.listener), router, ending).await;
     }
 }
 
@@ -73,62 +69,33 @@ fn address(text: &str) -> Result<SocketAddr, ListenError> {
     }
 }
 
-/// Refuses what only the socket may ask, and whoever means another machine.
-fn guarded(router: Router) -> Router {
-    router.layer(middleware::from_fn(guard))
+/// Where the address of a running engine stands, below its own directory.
+pub const ADDRESS: &str = "address";
+
+/// Writes down where the API is served, for whoever looks for it: `http://127.0.0.1:8484`.
+pub fn tell_address(own: &Path, address: &str) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(own)?;
+    writeln!(file, "{address}")?;
+    file.persist(own.join(ADDRESS))
+        .map(drop)
+        .map_err(|error| error.error)
 }
 
-async fn guard(request: Request, next: Next) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .or_else(|| {
-            request
-                .uri()
-                .authority()
-                .map(|authority| authority.as_str())
-        });
-    if !host.is_some_and(is_here) {
-        let told = "this address answers to localhost and loopback addresses only";
-        return Refusal::new(StatusCode::MISDIRECTED_REQUEST, told).into_response();
+/// Nothing is served any more.
+pub fn forget_address(own: &Path) {
+    if let Err(error) = std::fs::remove_file(own.join(ADDRESS))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "could not remove the address");
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let told = "only reading is served here: use the command line, or the socket state/homeostat/api.sock";
-        let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, told).into_response();
-        let allow = header::HeaderValue::from_static("GET, HEAD");
-        response.headers_mut().insert(header::ALLOW, allow);
-        return response;
-    }
-    next.run(request).await
 }
 
-/// Whether a `Host` names this machine as itself.
-fn is_here(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(inner) => match inner.split_once(']') {
-            Some((name, rest)) if is_port(rest) => name,
-            _ => return false,
-        },
-        None => match host.split_once(':') {
-            Some((name, port)) if is_port(&format!(":{port}")) => name,
-            Some(_) => return false,
-            None => host,
-        },
-    };
-    let name = name.trim_end_matches('.');
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// Nothing, or a colon and a number.
-fn is_port(rest: &str) -> bool {
-    rest.is_empty()
-        || rest
-            .strip_prefix(':')
-            .is_some_and(|port| port.parse::<u16>().is_ok())
+/// What an engine wrote down, if that is an address of this machine. It may have ended since.
+pub fn address_of(own: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(own.join(ADDRESS)).ok()?;
+    let text = text.trim();
+    address(text.strip_prefix("http://")?).ok()?;
+    Some(text.to_owned())
 }
 
 #[cfg(test)]
@@ -136,35 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_are_here() {
-        for here in [
-            "localhost",
-            "localhost:8484",
-            "LOCALHOST",
-            "127.0.0.1:1",
-            "127.9.9.9",
-            "[::1]",
-            "[::1]:8484",
-            "localhost.",
-        ] {
-            assert!(is_here(here), "{here}");
-        }
-        for other in [
-            "",
-            "example.com",
-            "localhost.example.com",
-            "127.0.0.1.example.com",
-            "10.0.0.1",
-            "[::2]:1",
-            "localhost:x",
-            "[::1",
-            "[::1]x",
-            "0.0.0.0",
-            "localhost:99999",
-            "::1x",
-        ] {
-            assert!(!is_here(other), "{other}");
-        }
+    fn the_address_is_told_while_it_is_served() {
+        let own = tempfile::tempdir().unwrap();
+        assert_eq!(address_of(own.path()), None);
+        tell_address(own.path(), "http://127.0.0.1:8484").unwrap();
+        let told = address_of(own.path());
+        assert_eq!(told.as_deref(), Some("http://127.0.0.1:8484"));
+        std::fs::write(own.path().join(ADDRESS), "http://192.0.2.1:80\n").unwrap();
+        assert_eq!(address_of(own.path()), None, "no address of this machine");
+        forget_address(own.path());
+        forget_address(own.path());
+        assert_eq!(address_of(own.path()), None);
     }
 
     #[test]

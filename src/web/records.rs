@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HistoryAnswer {
     /// `null` when it is about all of them.
     pub check: Option<String>,
@@ -29,7 +29,7 @@ pub struct HistoryAnswer {
     pub what: What,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     Change {
@@ -54,7 +54,7 @@ pub enum What {
 }
 
 /// A rung that was climbed, as it stands now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptAnswer {
     pub id: u64,
     pub generation: String,
@@ -77,7 +77,7 @@ pub struct AttemptAnswer {
 }
 
 /// One line of the ledger. `kind` is `null` for the check as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LedgerAnswer {
     pub check: String,
     pub kind: Option<String>,

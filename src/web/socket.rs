@@ -12,7 +12,6 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use axum::Router;
@@ -21,17 +20,13 @@ use tokio::{
     sync::watch,
 };
 
-use super::bound::Bound;
-use crate::clock;
+use super::{bound::Bound, serve::serve};
 
 /// Its name in the engine's own directory.
 pub const SOCKET: &str = "api.sock";
 
 /// The kernel takes no longer path for a socket.
 const LONGEST: usize = 100;
-
-/// Answers under way when the engine ends get so long to be read.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 #[error("could not make the socket {path}")]
@@ -117,29 +112,6 @@ pub async fn connect(path: &Path) -> io::Result<UnixStream> {
     let stream = with_short(path, |short| std::os::unix::net::UnixStream::connect(short))?;
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
-}
-
-pub(super) async fn serve<L>(listener: L, router: Router, mut ending: watch::Receiver<bool>)
-where
-    L: axum::serve::Listener,
-    L::Addr: std::fmt::Debug,
-{
-    let mut ended = ending.clone();
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = ended.wait_for(|ending| *ending).await; // without a sender it has ended too
-    });
-    let too_long = async move {
-        let _ = ending.wait_for(|ending| *ending).await; // likewise
-        clock::sleep(FAREWELL).await;
-    };
-    tokio::select! {
-        served = async { graceful.await } => {
-            if let Err(error) = served {
-                tracing::error!(%error, "could not serve");
-            }
-        }
-        () = too_long => {}
-    }
 }
 
 #[cfg(test)]

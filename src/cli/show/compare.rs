@@ -1,90 +1,18 @@
 //! A candidate rule set against the present one, check by check.
 
-use serde::Serialize;
-
 use super::{Style, Tone, table::table, text};
-use crate::{
-    engine::answer::{Answer, CheckAnswer, Decided},
-    model::status::Status,
+use crate::engine::{
+    answer::Decided,
+    compared::{Compared, Pair, Side},
 };
 
-/// What `dry-run --rules NEW` adds to the object it prints.
-#[derive(Clone, Debug, Serialize)]
-pub struct Compared {
-    /// Generation of the present rules.
-    pub present: String,
-    /// Generation of the candidate.
-    pub candidate: String,
-    pub checks: Vec<Pair>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Pair {
-    pub name: String,
-    /// `null`: the candidate adds it.
-    pub present: Option<Side>,
-    /// `null`: the candidate drops it.
-    pub candidate: Option<Side>,
-    /// Whether anything of the two differs.
-    pub differs: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Side {
-    pub status: Status,
-    pub message: String,
-    pub decision: Decided,
-    pub held_by: Option<String>,
-}
-
-impl Compared {
-    pub fn of(present: &Answer, candidate: &Answer) -> Compared {
-        let find = |answer: &Answer, name: &str| {
-            let found = answer.checks.iter().find(|check| check.name == name);
-            found.map(Side::of)
-        };
-        let mut names: Vec<&String> = candidate
-            .checks
-            .iter()
-            .chain(&present.checks)
-            .map(|check| &check.name)
-            .collect();
-        names.sort();
-        names.dedup();
-        let checks = names.into_iter().map(|name| {
-            let (present, candidate) = (find(present, name), find(candidate, name));
-            Pair {
-                name: name.clone(),
-                differs: present != candidate,
-                present,
-                candidate,
-            }
-        });
-        Compared {
-            present: present.generation.clone(),
-            candidate: candidate.generation.clone(),
-            checks: checks.collect(),
-        }
-    }
-}
-
-impl Side {
-    fn of(check: &CheckAnswer) -> Side {
-        Side {
-            status: check.status,
-            message: check.message.clone(),
-            decision: check.remediation.decision,
-            held_by: check.remediation.held_by.clone(),
-        }
-    }
-
-    fn decision(&self) -> String {
-        match (self.decision, &self.held_by) {
-            (Decided::None, _) => "no repair".to_owned(),
-            (Decided::Held, Some(by)) => format!("held by {}", text::clean(by)),
-            (Decided::Held, None) => "held".to_owned(),
-            (Decided::Would | Decided::Repaired | Decided::Failed, _) => "would repair".to_owned(),
-        }
+/// What would be done about it, in words.
+fn decision(side: &Side) -> String {
+    match (side.decision, &side.held_by) {
+        (Decided::None, _) => "no repair".to_owned(),
+        (Decided::Held, Some(by)) => format!("held by {}", text::clean(by)),
+        (Decided::Held, None) => "held".to_owned(),
+        (Decided::Would | Decided::Repaired | Decided::Failed, _) => "would repair".to_owned(),
     }
 }
 
@@ -121,7 +49,7 @@ fn rows(pair: &Pair, style: &Style) -> Vec<Vec<String>> {
             style.paint(tone, mark),
             style.strong(name),
             style.status(side.status),
-            side.decision(),
+            decision(side),
             text::clean(&side.message),
         ]
     };
@@ -138,6 +66,7 @@ fn rows(pair: &Pair, style: &Style) -> Vec<Vec<String>> {
 mod tests {
     use super::super::answer::samples;
     use super::*;
+    use crate::model::status::Status;
 
     #[test]
     fn only_what_differs_is_shown() {

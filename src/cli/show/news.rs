@@ -1,9 +1,5 @@
 //! What `run` says while it runs: a line for every change of status, repair, hold and reload.
 
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
 use super::{
     Style, Tone,
     answer::{held, one_step, verified_in},
@@ -13,9 +9,9 @@ use super::{
     text,
 };
 use crate::{
-    engine::{answer::StepAnswer, handle::News},
+    engine::{answer::StepAnswer, handle::News, news::took},
     model::{
-        attempt::{Attempt, End, Phase},
+        attempt::{Attempt, End},
         moment::Moment,
         standing::HeldBy,
         status::Status,
@@ -123,6 +119,25 @@ pub fn news(news: &News, now: Moment, names: usize, style: &Style) -> String {
             let head = whole(Tone::Bad, "refused", &said);
             format!("{head}{}", indented(&complaints(all, style), 2))
         }
+        News::ChecksPaused { checks, pause } => {
+            let whose = text::clean(&checks.join(", "));
+            match pause {
+                Some(pause) => {
+                    let until = pause
+                        .until
+                        .map(|until| format!(" until {}", style.zone.relative(until, now)))
+                        .unwrap_or_default();
+                    let why = because(&pause.by, &pause.reason);
+                    let said = format!("{whose}: no repair starts{until}{why}");
+                    whole(Tone::Warning, "paused", &said)
+                }
+                None => whole(
+                    Tone::Good,
+                    "resumed",
+                    &format!("{whose}: repairs are allowed again"),
+                ),
+            }
+        }
         News::Paused(Some(pause)) => {
             let until = pause
                 .until
@@ -228,111 +243,21 @@ fn attempt_broke(attempt: &Attempt) -> bool {
         .any(|receipt| receipt.outcome == Outcome::Failed)
 }
 
-/// From the intent to the proof.
-pub fn took(attempt: &Attempt) -> Duration {
-    match attempt.phase {
-        Phase::Ended { at, .. } => at.since(attempt.begun),
-        _ => Duration::ZERO,
-    }
-}
-
 /// `3 warnings (homeostat lint)`: warnings keep nothing from running, so they are not drawn here.
 pub fn warned(warnings: &[Complaint], style: &Style) -> String {
     let said = format!("{} (see `homeostat lint`)", complaint::summary(warnings));
     style.paint(Tone::Warning, &said)
 }
 
-/// One line for `run --json`.
-pub fn json(news: &News, now: Moment) -> Value {
-    let mut value = match news {
-        News::Changed {
-            check,
-            from,
-            to,
-            message,
-            behind,
-            holds,
-        } => json!({
-            "news": "changed", "check": check, "from": from, "to": to, "message": message, "behind": behind, "holds": holds,
-        }),
-        News::Acted(attempt) => json!({"news": "acted", "attempt": brief(attempt)}),
-        News::Ended(attempt) => json!({"news": "ended", "attempt": brief(attempt)}),
-        News::Silenced(silence) => json!({
-            "news": "silenced", "id": silence.id, "checks": silence.checks, "by": silence.by,
-            "reason": silence.reason, "until": silence.until.seconds(),
-        }),
-        News::Unsilenced(id) => json!({"news": "unsilenced", "id": id}),
-        News::Incident(incident) => json!({
-            "news": "incident", "id": incident.id, "check": incident.check, "status": incident.status,
-            "message": incident.message, "checks": incident.members.len(), "opened": incident.opened.seconds(),
-            "closed": incident.ended.as_ref().map(|it| it.at.seconds()),
-            "acknowledged": incident.acknowledged.as_ref().map(|it| &it.by),
-            "escalated": incident.escalated,
-        }),
-        News::Held { check, hold } => json!({
-            "news": "held", "check": check, "by": hold.by, "until": hold.until.map(Moment::seconds), "why": hold.why,
-        }),
-        News::Note { check, text } => json!({"news": "note", "check": check, "text": text}),
-        News::Reloaded {
-            generation,
-            changes,
-            warnings,
-        } => json!({
-            "news": "reloaded", "generation": generation, "changes": changes, "warnings": machine(warnings),
-        }),
-        News::Refused {
-            generation,
-            complaints,
-        } => {
-            json!({"news": "refused", "generation": generation, "complaints": machine(complaints)})
-        }
-        News::Paused(pause) => json!({
-            "news": "paused",
-            "paused": pause.is_some(),
-            "by": pause.as_ref().map(|pause| &pause.by),
-            "reason": pause.as_ref().map(|pause| &pause.reason),
-            "until": pause.as_ref().and_then(|pause| pause.until).map(Moment::seconds),
-        }),
-        News::Investigated { name, record } => {
-            json!({"news": "investigated", "name": name, "record": record})
-        }
-    };
-    if let Value::Object(map) = &mut value {
-        map.insert("time".to_owned(), json!(now.iso()));
-        map.insert("now".to_owned(), json!(now.seconds()));
-    }
-    value
-}
-
-fn machine(complaints: &[Complaint]) -> Vec<Value> {
-    complaints.iter().map(Complaint::to_json).collect()
-}
-
-/// An attempt for readers outside: without what undoing needs.
-fn brief(attempt: &Attempt) -> Value {
-    let steps: Vec<StepAnswer> = attempt.receipts.iter().map(StepAnswer::of).collect();
-    json!({
-        "id": attempt.id,
-        "check": attempt.check,
-        "generation": attempt.generation,
-        "rung": attempt.rung,
-        "trial": attempt.trial,
-        "end": attempt.end(),
-        "withheld": attempt.withheld,
-        "before": attempt.before,
-        "after": attempt.after,
-        "steps": steps,
-        "took_s": attempt.end().map(|_| took(attempt).as_secs_f64()),
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod samples {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
+
+    use serde_json::json;
 
     use super::*;
     use crate::model::{
-        attempt::Brief,
+        attempt::{Brief, Phase},
         outline::{Guard, RemediationOutline, Verify},
         standing::Pause,
         step::Receipt,
@@ -457,6 +382,7 @@ pub(crate) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::news::json;
 
     #[test]
     fn a_day_of_news() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{
     Style, Tone,
     answer::{counts, held, one_step},
@@ -11,11 +13,17 @@ use super::{
 };
 use crate::{
     engine::handle::{Proposal, StandingAnswer, StatusAnswer},
-    model::{moment::Moment, standing::Silence},
+    model::{moment::Moment, standing::Silence, status::Status},
 };
 
 /// `asleep`: no engine runs, this is what the last one remembered.
 pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
+    let all = counts(status.checks.iter().map(|check| check.status), style);
+    status_with(status, &all, asleep, style)
+}
+
+/// With what is said of all of them.
+fn status_with(status: &StatusAnswer, all: &str, asleep: bool, style: &Style) -> String {
     let now = Moment::from_seconds(status.now);
     let mut shown = String::new();
     if asleep {
@@ -67,8 +75,69 @@ pub fn status(status: &StatusAnswer, asleep: bool, style: &Style) -> String {
             shown.push_str(&format!("\n{}\n{below}", style.strong(head)));
         }
     }
-    shown.push_str(&footer(status, style));
+    shown.push_str(&footer(status, all, style));
     shown
+}
+
+/// Only these checks (all of them if none is named), and only those that are not OK.
+pub fn chosen(mut answer: StatusAnswer, names: &[String], bad: bool) -> StatusAnswer {
+    answer.checks.retain(|check| {
+        (names.is_empty() || names.contains(&check.name)) && !(bad && check.status == Status::Ok)
+    });
+    answer
+}
+
+/// What fits on so many lines, the worst first; `foot` stands at the end of the last one.
+pub fn watched(answer: &StatusAnswer, lines: usize, foot: &str, style: &Style) -> String {
+    let mut sorted = answer.clone();
+    sorted.checks.sort_by(|a, b| {
+        let rank = |check: &StandingAnswer| (badness(check.status), check.behind.is_some());
+        rank(a)
+            .cmp(&rank(b))
+            .then(a.since.total_cmp(&b.since))
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    let all = counts(answer.checks.iter().map(|check| check.status), style);
+    let mut left = 0;
+    loop {
+        let shown = status_with(&sorted, &all, false, style);
+        let height = shown.lines().count() + 3;
+        if height <= lines || sorted.checks.is_empty() {
+            let more = match left {
+                0 => String::new(),
+                some => style.dim(&format!("… and {some} more\n")),
+            };
+            return format!("{shown}{more}\n{}\n", style.dim(foot));
+        }
+        let cut = (height - lines).max(1).min(sorted.checks.len());
+        left += cut;
+        sorted.checks.truncate(sorted.checks.len() - cut);
+    }
+}
+
+/// 0 is worst.
+fn badness(status: Status) -> u8 {
+    match status {
+        Status::Critical => 0,
+        Status::Unknown => 1,
+        Status::Warning => 2,
+        Status::Ok => 3,
+    }
+}
+
+/// An answer without what goes on by itself: when it was given, when it was looked.
+pub fn without_clocks(mut value: Value) -> String {
+    if let Some(map) = value.as_object_mut() {
+        map.remove("now");
+        let checks = map.get_mut("checks").and_then(Value::as_array_mut);
+        for check in checks.into_iter().flatten() {
+            if let Some(check) = check.as_object_mut() {
+                check.remove("looked");
+                check.remove("looks");
+            }
+        }
+    }
+    value.to_string()
 }
 
 /// What waits behind a broken check: names only, since what they show follows from that one.
@@ -147,6 +216,14 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
         let opens = style.zone.relative(opens, now);
         said.push_str(&style.dim(&format!("  opens {opens}")));
     }
+    if let Some(pause) = &check.pause {
+        let until = pause
+            .until
+            .map(|until| format!(" until {}", style.zone.relative(until, now)))
+            .unwrap_or_default();
+        let told = format!("  paused{until}{}", because(&pause.by, &pause.reason));
+        said.push_str(&style.paint(Tone::Warning, &told));
+    }
     if let Some((attempt, phase)) = &check.attempt {
         let open = format!("  attempt {attempt} {}", text::clean(phase));
         said.push_str(&style.paint(Tone::Place, &open));
@@ -172,9 +249,8 @@ fn row(check: &StandingAnswer, now: Moment, style: &Style) -> Vec<String> {
     ]
 }
 
-fn footer(status: &StatusAnswer, style: &Style) -> String {
+fn footer(status: &StatusAnswer, all: &str, style: &Style) -> String {
     let generation = style.dim(&format!("generation {}", text::clean(&status.generation)));
-    let all = counts(status.checks.iter().map(|check| check.status), style);
     let mut shown = format!("\n{all}  {generation}\n");
     if status.missed_slots > 0 {
         let missed = text::count(status.missed_slots as usize, "slot");
@@ -208,7 +284,7 @@ pub fn lines(text: &str) -> String {
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
-    use crate::model::{standing::Pause, status::Status};
+    use crate::model::standing::Pause;
 
     pub fn answer() -> StatusAnswer {
         let now = 1_767_717_000.0;
@@ -224,6 +300,7 @@ pub(crate) mod samples {
             held_why: None,
             opens: None,
             behind: None,
+            pause: None,
             attempt: None,
             incident: None,
             acknowledged: None,
@@ -272,6 +349,43 @@ pub(crate) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn watching_shows_the_worst_first_as_far_as_it_fits() {
+        let mut answer = samples::answer();
+        answer.paused = None;
+        insta::assert_snapshot!(watched(&answer, 9, "12:00:00  every 2s", &Style::plain()), @r#"
+        CRITICAL  cache_lock    for 2 min 11 s  Lock is held for 412 s  held by in flight  attempt 14 verifying
+        UNKNOWN   zero_trades   unseen          not looked at yet
+        OK        weights_file  for 2 h 1 min   Weights file exists with 21 entries
+
+        3 checks: 1 OK, 1 CRITICAL, 1 UNKNOWN  generation 0a1b2c3d4e5f
+        2 slots missed
+
+        12:00:00  every 2s
+        "#);
+        let all = watched(&answer, 40, "", &Style::plain());
+        assert!(!all.contains("more"), "{all}");
+        let none = watched(&answer, 1, "", &Style::plain());
+        assert!(none.contains("… and 3 more"), "{none}");
+        let bad = chosen(answer.clone(), &[], true);
+        assert_eq!(bad.checks.len(), 2);
+        let one = chosen(answer, &["weights_file".to_owned()], false);
+        assert_eq!(one.checks.len(), 1);
+    }
+
+    #[test]
+    fn what_goes_on_by_itself_is_no_change() {
+        let answer = samples::answer();
+        let mut later = answer.clone();
+        later.now += 5.0;
+        later.checks[0].looked = Some(later.now);
+        later.checks[0].looks += 1;
+        let told = |answer: &StatusAnswer| without_clocks(serde_json::json!(answer));
+        assert_eq!(told(&answer), told(&later));
+        later.checks[0].message = "Lock is gone".to_owned();
+        assert_ne!(told(&answer), told(&later));
+    }
 
     #[test]
     fn what_is_unusual_stands_out() {

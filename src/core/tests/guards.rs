@@ -566,6 +566,38 @@ fn a_proposal_whose_check_is_removed_costs_nothing() {
 }
 
 #[test]
+fn no_number_of_a_silence_is_given_twice() {
+    let mut sim = start(vec![check("a", None)], weather(BAD));
+    let hush = |sim: &mut Sim, span: u64| -> u64 {
+        let id = sim.core.next_silence();
+        sim.input(Input::Command(Command::Silence(Silence {
+            id: 0,
+            checks: vec![],
+            at: sim.now,
+            until: sim.now.plus(seconds(span)),
+            by: "ann".to_owned(),
+            reason: String::new(),
+        })));
+        id
+    };
+    let standing = |sim: &Sim| -> Vec<u64> { sim.core.silences().map(|it| it.id).collect() };
+    assert_eq!([hush(&mut sim, 100), hush(&mut sim, 10)], [1, 2]);
+    sim.input(Input::Command(Command::Unsilence(2)));
+    assert_eq!(standing(&sim), [1]);
+    assert_eq!(hush(&mut sim, 10), 3);
+    sim.run_for(seconds(200));
+    assert!(standing(&sim).is_empty());
+    let saved = sim.saved();
+    let mut sim = Sim::new(outline("g1", vec![]), saved, sim.now, weather(BAD));
+    assert_eq!(hush(&mut sim, 10), 4, "nor after a restart");
+    assert_eq!(standing(&sim), [4]);
+    assert!(
+        sim.saved().silences.len() <= 2,
+        "what has ended is forgotten"
+    );
+}
+
+#[test]
 fn what_is_approved_still_waits_for_the_other_guards() {
     let mut sim = start(asking(), healed(BAD));
     sim.run_for(seconds(20));

@@ -75,7 +75,8 @@ impl Batch {
         let mut attempts = HashSet::new();
         let mut budgets: HashSet<Name> = HashSet::new();
         let mut beats: HashSet<Name> = HashSet::new();
-        let (mut paused, mut silenced, mut stormed) = (false, false, false);
+        let (mut paused, mut pauses) = (false, false);
+        let (mut silenced, mut stormed) = (false, false);
         let mut history = 0;
         let before = self.rows.len();
         let mut kept: VecDeque<Row> = VecDeque::with_capacity(ROWS);
@@ -87,6 +88,7 @@ impl Batch {
                 Row::Budget { check, .. } => budgets.insert(check.clone()),
                 Row::Pause(_) => !std::mem::replace(&mut paused, true),
                 Row::Heartbeat { name, .. } => beats.insert(name.clone()),
+                Row::Pauses(_) => !std::mem::replace(&mut pauses, true),
                 Row::Silences(_) => !std::mem::replace(&mut silenced, true),
                 Row::Storm(_) => !std::mem::replace(&mut stormed, true),
                 // Kept apart, and the last one of a check alone.
@@ -121,6 +123,7 @@ fn check_of(row: &Row) -> Option<&Name> {
         Row::Page(page) => page.check.as_ref(),
         Row::Intent { attempt, .. } | Row::Attempt { attempt, .. } => Some(&attempt.check),
         Row::Pause(_)
+        | Row::Pauses(_)
         | Row::Silences(_)
         | Row::Storm(_)
         | Row::Heartbeat { .. }
