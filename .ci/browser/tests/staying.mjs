@@ -21,7 +21,7 @@ export const staying = [
     "where reading needs a token too, it is asked for, and everything comes then",
     async (hands) => {
       const guarded = new Engine(hands.engine.binary);
-      guarded.write("homeostat.yaml", "listen: 127.0.0.1:0\napi: { reading: token }\n");
+      guarded.write("homeostat.yaml", `${guarded.read("homeostat.yaml")}api: { reading: token }\n`);
       try {
         await guarded.start();
         const room = await Room.open(hands.browser, guarded, { wait: false });

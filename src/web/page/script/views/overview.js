@@ -285,7 +285,10 @@ export function open(ctx) {
   const line = (row) =>
     h(
       "tr",
-      { key: row.name, class: `${lower(row.status)}${row.behind || row.silenced_until ? " quiet" : ""}` },
+      {
+        key: row.name,
+        class: `${lower(row.status)}${(row.behind && row.status !== "OK") || row.silenced_until ? " quiet" : ""}`,
+      },
       h("td", { class: "what" }, badge(row.status)),
       h("th", { scope: "row" }, link(row.name)),
       h("td", { class: "message" }, h("span", { class: "text", title: row.message }, row.message), tags(row)),
