@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use common::{
     Root,
-    room::{RULES, Room, room, serve},
+    room::{RULES, Room, room, serve, serve_with},
 };
 use serde_json::{Value, json};
 
@@ -231,5 +231,100 @@ async fn what_cannot_be_read_is_refused_with_the_proper_code() {
             assert!(answer.headers.contains("allow: post"), "{answer:?}");
         }
     }
+    room.stop().await;
+}
+
+const SECRET: &str = "hunter2-s3cret-0123456789";
+
+const TELLING: &str = "
+checks:
+  - name: load
+    about: Says hunter2-s3cret-0123456789 in its rule.
+    trigger: { every: 1h }
+    probe: { json: { file: data/load.json } }
+    let: { key: doc.key, mine: 'env(\"API_KEY\")' }
+    threshold: { critical: key == mine }
+    message: 'the key is ${key}'
+    journal: logs/load.jsonl
+    remediation:
+      steps: [ { set_json: { file: data/load.json, set: { was: '${key}' } } } ]
+      verify: { within: 1s }
+  - name: token
+    trigger: { every: 1h }
+    probe: { text: { file: state/homeostat/token, patterns: { all: '(.+)' } } }
+    threshold: { critical: missing }
+investigations:
+  - name: session
+    checks: [load, token]
+    journal: logs/session.jsonl
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_endpoint_tells_a_secret() {
+    let root = Root::new();
+    root.put("rules/telling.yaml", TELLING);
+    root.put("data/load.json", &format!("{{\"key\": \"{SECRET}\"}}\n"));
+    root.put("homeostat.yaml", "env: [API_KEY]\n");
+    let room = serve_with(root, &[("API_KEY", SECRET)]).await;
+    common::until(common::SOON, "an attempt that ended", async || {
+        let repairs = room.get("/api/repairs").await;
+        repairs[0]["took_s"].is_number().then_some(())
+    })
+    .await;
+    let secrets = [SECRET, &room.token, &SECRET.replace('-', "%2D")];
+    let clean = |path: &str, text: &str| {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{path} tells {secret}: {text}");
+        }
+    };
+    let session = json!({"name": "session", "wait_s": 0});
+    let mut marks = 0;
+    for (path, body) in [
+        ("/api/investigate", session),
+        (
+            "/api/check",
+            json!({"names": ["load", "token"], "wait_s": 0}),
+        ),
+        ("/api/dry-run", json!({})),
+        ("/api/sre/health", json!({"wait_s": 0})),
+        (
+            "/api/rules/dry-run",
+            json!({"names": ["load"], "files": {"rules/more.yaml": format!("checks: [ {{ name: {SECRET}, {SECRET}: 1 }} ]\n")}}),
+        ),
+    ] {
+        let reply = room.own("POST", path, &body).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        clean(path, &reply.body);
+        marks += reply.body.matches("•••API_KEY•••").count();
+    }
+    room.root.put(
+        "rules/broken.yaml",
+        &format!("checks: [ {{ name: x, {SECRET}: 1 }} ]\n"),
+    );
+    let refused = room.own("POST", "/api/reload", &Value::Null).await;
+    assert_eq!(refused.json()["live"], false, "{refused:?}");
+    let mut all: Vec<String> = endpoints(&room)
+        .await
+        .into_iter()
+        .filter(|(method, path, _)| method == "GET" && !path.ends_with("/stream"))
+        .map(|(_, path, _)| path)
+        .collect();
+    for more in [
+        "/api/checks/token",
+        "/api/checks/token/facts",
+        "/api/investigations/session/records",
+        "/api/rules/file?path=rules/telling.yaml",
+        "/api/rules/file?path=rules/broken.yaml",
+        "/api/overview?search=key",
+    ] {
+        all.push(more.to_owned());
+    }
+    for path in all {
+        let reply = room.own("GET", &path, &Value::Null).await;
+        assert_ne!(reply.status, 500, "{path}: {reply:?}");
+        clean(&path, &reply.body);
+        marks += reply.body.matches("•••API_KEY•••").count();
+    }
+    assert!(marks > 10, "the secret would have been there: {marks}");
     room.stop().await;
 }

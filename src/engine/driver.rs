@@ -253,7 +253,7 @@ impl Driver {
 
     /// Until it is stopped.
     pub(super) async fn run(mut self, first: Vec<Output>, complaints: Vec<Complaint>) {
-        self.complaints = complaints;
+        self.complaints = self.told(complaints);
         self.perform(first);
         loop {
             let now = self.now();
@@ -448,6 +448,7 @@ impl Driver {
                 self.perform(std::mem::take(out));
                 self.parts.permission = permission;
                 self.parts.hands = hands;
+                let warnings = self.told(warnings);
                 let generation = book.generation.to_string();
                 let outline = book.outline.clone();
                 self.parts.book = book;
@@ -482,6 +483,7 @@ impl Driver {
                 answer_reload(told, true, generation, "+0 ~0 -0 checks".to_owned(), None);
             }
             Message::Refused { complaints, told } => {
+                let complaints = self.told(complaints);
                 let generation = self.parts.book.generation.to_string();
                 let text = Some(plain(&complaints));
                 self.parts.pulse.reload(false);
@@ -501,6 +503,17 @@ impl Driver {
             }
             Message::PauseFile(reason) => self.pause_file(reason, now, out),
         }
+    }
+
+    /// Complaints as they are told: their excerpts are lines of rule files, which may hold secrets.
+    fn told(&self, complaints: Vec<Complaint>) -> Vec<Complaint> {
+        let secrets = self.parts.permission.secrets();
+        if secrets.is_empty() {
+            return complaints;
+        }
+        let hide = |text: &str| secrets.hide(text).into_owned();
+        let all = complaints.into_iter();
+        all.map(|complaint| complaint.with_texts(&hide)).collect()
     }
 
     fn pause_file(&mut self, reason: Option<String>, now: Moment, out: &mut Vec<Output>) {

@@ -14,7 +14,7 @@ use crate::{
         Name,
         attempt::{AttemptId, NoteKind, Phase, Row},
         moment::Moment,
-        standing::Baseline,
+        standing::{Baseline, Silence},
     },
 };
 
@@ -148,13 +148,18 @@ impl Driver {
             }
             Request::Silence(silence, reply) => {
                 let id = self.core.next_silence();
+                let said = Silence {
+                    id,
+                    at: now,
+                    ..silence.clone()
+                };
                 self.command(Command::Silence(silence), now, out);
                 let kept = self.core.silences().find(|it| it.id == id).cloned();
                 self.flush();
-                if let Some(kept) = kept {
+                if let Some(kept) = &kept {
                     self.tell(News::Silenced(kept.clone()));
-                    let _ = reply.send(kept); // whoever asked may have gone
                 }
+                let _ = reply.send(kept.unwrap_or(said)); // it may be over already, and whoever asked may have gone
             }
             Request::Unsilence(id, reply) => {
                 let known = self.core.silences().any(|it| it.id == id);

@@ -18,6 +18,9 @@ use cap_std::{
 use super::{Denied, Opened, Permission, Stat, is_plain};
 use crate::model::moment::Moment;
 
+/// The owner's token is no larger.
+const TOKEN_BYTES: u64 = 256;
+
 /// A directory to resolve beneath (`None`: the root) and the rest of a path.
 struct Located<'a> {
     base: Option<PathBuf>,
@@ -43,10 +46,29 @@ impl Permission {
         let Some((file, metadata)) = opened else {
             return Ok(None);
         };
+        let stat = regular(path, &metadata)?;
+        if self.is_token(&stat) {
+            let why = format!("{path} is the token of the API: no rule reads it");
+            return Err(Denied::forbidden(why));
+        }
         Ok(Some(Opened {
-            stat: regular(path, &metadata)?,
+            stat,
             file: file.into_std(),
         }))
+    }
+
+    /// Whether a file is the owner's token, by whatever name it was opened. It may be renewed at any time, so it is not
+    /// enough that its value is never told.
+    fn is_token(&self, stat: &Stat) -> bool {
+        if stat.size > TOKEN_BYTES || stat.mode & 0o077 != 0 {
+            return false; // spares nearly every look the question
+        }
+        let path = self.root.join(super::OWN).join(super::tokens::FILE);
+        std::fs::symlink_metadata(path).is_ok_and(|found| {
+            let id = std::os::unix::fs::MetadataExt::ino(&found);
+            let device = std::os::unix::fs::MetadataExt::dev(&found);
+            (device, id) == (stat.device, stat.inode)
+        })
     }
 
     /// What is there, without opening it. `Ok(None)`: nothing. A symlink stands for its target; anything that is no
@@ -419,6 +441,23 @@ mod tests {
         }
         for path in ["", "..", "a/../../b", "/etc/passwd", "/proc/loadavg2"] {
             assert!(may.may_look(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_token_of_the_api_is_read_by_no_rule() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join(crate::permission::OWN);
+        crate::permission::tokens::owner_token(&own).unwrap();
+        std::os::unix::fs::symlink("state/homeostat/token", root.path().join("link")).unwrap();
+        std::fs::hard_link(own.join("token"), root.path().join("other")).unwrap();
+        let may = Permission::new(root.path(), crate::permission::Settings::default()).unwrap();
+        for path in ["state/homeostat/token", "link", "other"] {
+            let refused = may.read(path).err().map(|denied| denied.told());
+            assert!(
+                refused.is_some_and(|why| why.contains("no rule reads it")),
+                "{path}"
+            );
         }
     }
 

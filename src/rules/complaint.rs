@@ -63,6 +63,20 @@ impl fmt::Display for Complaint {
 }
 
 impl Complaint {
+    /// The same with every text made anew: what is told of a rule file must not tell its secrets.
+    pub fn with_texts(self, make: &dyn Fn(&str) -> String) -> Complaint {
+        Complaint {
+            mistake: Mistake {
+                message: make(&self.mistake.message),
+                help: self.mistake.help.as_deref().map(make),
+                ..self.mistake
+            },
+            rule: self.rule.as_deref().map(make),
+            source: make(&self.source).into(),
+            ..self
+        }
+    }
+
     /// For programs: flat, with the line it is about.
     pub fn to_json(&self) -> Value {
         let Mistake {

@@ -17,7 +17,7 @@ use super::{
     api::{Answered, Api},
     caller::{Caller, limited},
     endpoint::Endpoint,
-    refusal::{Part, Refusal, Said},
+    refusal::{Part, Refusal, Said, number},
 };
 use crate::{
     engine::{
@@ -191,7 +191,7 @@ struct Stop {
     #[schemars(length(max = 500))]
     reason: String,
     /// Ends by itself after so many seconds.
-    #[schemars(range(min = 0.001, max = 31_622_400.0))]
+    #[schemars(range(min = 1.0, max = 31_622_400.0))]
     for_s: Option<f64>,
     #[schemars(length(max = 500))]
     by: Option<String>,
@@ -240,8 +240,8 @@ async fn pause(State(api): State<Api>, caller: Caller, Said(stop): Said<Stop>) -
 fn span(seconds: f64) -> Result<Duration, Refusal> {
     Duration::try_from_secs_f64(seconds)
         .ok()
-        .filter(|span| span.as_millis() > 0 && seconds <= YEAR)
-        .ok_or_else(|| Refusal::bad("for_s is a number of seconds above 0, at most a year"))
+        .filter(|_| (1.0..=YEAR).contains(&seconds))
+        .ok_or_else(|| Refusal::bad("for_s is a number of seconds from 1 to those of a year"))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -302,7 +302,7 @@ fn paused_by_name(status: &StatusAnswer) -> Vec<String> {
 struct Hush {
     /// Empty for all of them.
     checks: Vec<String>,
-    #[schemars(range(min = 0.001, max = 31_622_400.0))]
+    #[schemars(range(min = 1.0, max = 31_622_400.0))]
     for_s: f64,
     #[serde(default)]
     #[schemars(length(max = 500))]
@@ -332,6 +332,8 @@ async fn silence(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unhush {
+    #[serde(deserialize_with = "number")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     id: u64,
 }
 
@@ -354,6 +356,8 @@ async fn unsilence(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Word {
+    #[serde(deserialize_with = "number")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     attempt: u64,
     #[schemars(length(max = 500))]
     by: Option<String>,
@@ -438,6 +442,8 @@ async fn confirm(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Undo {
+    #[serde(deserialize_with = "number")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     attempt: u64,
     #[schemars(length(max = 500))]
     by: Option<String>,

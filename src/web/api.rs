@@ -169,14 +169,17 @@ impl Api {
     }
 
     fn instant(&self, text: &str) -> Result<Moment, Refusal> {
+        // An instant before there were any is a slip.
+        let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(['e', 'E']);
         let back = Span::parse(text).ok();
-        back.map(|span| self.clock.now().minus(span.0))
-            .or_else(|| Moment::parse(text))
-            .ok_or_else(|| {
-                Refusal::bad(format!(
-                    "`{text}` is no time: write 7d, 12h, an instant with its zone, or epoch seconds"
-                ))
-            })
+        let found = back
+            .map(|span| self.clock.now().minus(span.0))
+            .or_else(|| Moment::parse(text).filter(|_| plain));
+        found.ok_or_else(|| {
+            Refusal::bad(format!(
+                "`{text}` is no time: write 7d, 12h, an instant with its zone, or epoch seconds"
+            ))
+        })
     }
 
     /// A text that may hold a part of a rule file, without secrets.
@@ -198,7 +201,10 @@ impl JsonSchema for When {
         json_schema!({
             "type": "string",
             "description": "A span back from now (`30s`, `7d`), an instant in ISO 8601 with its zone, or epoch seconds.",
-            "pattern": "^([1-9][0-9]{0,5}(s|m|h|d)|[1-9][0-9]{0,9}(\\.[0-9]{1,3})?)$",
+            "anyOf": [
+                {"pattern": "^(0|[1-9][0-9]{0,9})(\\.[0-9]{1,3}|s|m|h|d)?$"},
+                {"format": "date-time"},
+            ],
             "examples": ["7d", "1767700800"]
         })
     }

@@ -15,7 +15,7 @@ use super::{
     api,
     caller::Scope,
     endpoint::{Answers, Endpoint},
-    refusal::ErrorAnswer,
+    refusal::{ErrorAnswer, LARGEST_NUMBER},
 };
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -132,7 +132,7 @@ fn parts(path: &str) -> Vec<Value> {
     names
         .map(|name| {
             let schema = match name {
-                "id" => json!({"type": "integer", "format": "uint64", "minimum": 0, "maximum": i64::MAX}),
+                "id" => json!({"type": "integer", "format": "uint64", "minimum": 0, "maximum": LARGEST_NUMBER}),
                 _ => json!({"type": "string", "minLength": 1}),
             };
             json!({"name": name, "in": "path", "required": true, "schema": schema})

@@ -137,6 +137,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Wanted<T> {
     }
 }
 
+/// The largest number that every reader of JSON has whole.
+pub(super) const LARGEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// A number of something that is counted: whole, also when it is written `7.0`, as JSON has only one kind of number.
+pub(super) fn number<'de, D: serde::Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    let given = serde_json::Number::deserialize(input)?;
+    let whole = given.as_u64().or_else(|| {
+        let real = given.as_f64()?;
+        (real.fract() == 0.0 && (0.0..=LARGEST_NUMBER as f64).contains(&real))
+            .then_some(real as u64)
+    });
+    whole
+        .filter(|number| *number <= LARGEST_NUMBER)
+        .ok_or_else(|| serde::de::Error::custom(format!("{given} is no number of that kind")))
+}
+
 /// The one changing part of a path.
 pub struct Part<T>(pub T);
 
@@ -148,5 +164,26 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Part<T>
             .await
             .map(|Path(part)| Part(part))
             .map_err(|error| Refusal::new(error.status(), error.body_text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Counted(#[serde(deserialize_with = "number")] u64);
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let read = |text: &str| serde_json::from_str::<Counted>(text).map(|it| it.0).ok();
+        assert_eq!(
+            (read("7"), read("7.0"), read("0")),
+            (Some(7), Some(7), Some(0))
+        );
+        assert_eq!(read("9007199254740991"), Some(LARGEST_NUMBER));
+        for wrong in ["7.5", "-1", "9007199254740992", "1e300", "\"7\"", "null"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     api::{Answered, Api},
     endpoint::Endpoint,
     records::AttemptAnswer,
-    refusal::{Part, Refusal, Wanted},
+    refusal::{LARGEST_NUMBER, Part, Refusal, Wanted},
 };
 use crate::{
     engine::trail::LastRepair,
@@ -63,6 +63,9 @@ struct RepairAnswer {
 }
 
 async fn one(State(api): State<Api>, Part(id): Part<u64>) -> Answered<RepairAnswer> {
+    if id > LARGEST_NUMBER {
+        return Err(Refusal::absent(format!("there is no attempt {id}")));
+    }
     let found = api
         .handle
         .store(move |store| {

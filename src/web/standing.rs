@@ -27,6 +27,9 @@ use crate::{
     store::{HISTORY_LIMIT, HistoryQuery},
 };
 
+/// Nobody pages further.
+const MOST_OFFSET: usize = 1_000_000;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/healthz", healthz)
@@ -66,11 +69,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn healthz(State(api): State<Api>) -> Response {
     let health = api.handle.health();
-    let code = match health.alive {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (code, Json(health)).into_response()
+    if health.alive {
+        return Json(health).into_response();
+    }
+    let why = health.why.as_deref().unwrap_or("the engine does not go on");
+    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    if let Ok(Value::Object(all)) = serde_json::to_value(&health) {
+        for (key, value) in all {
+            refusal = refusal.with(&key, value);
+        }
+    }
+    refusal.into_response()
 }
 
 async fn whoami(State(api): State<Api>, caller: Caller) -> Json<WhoAnswer> {
@@ -121,20 +130,24 @@ async fn overview(State(api): State<Api>, Wanted(page): Wanted<Page>) -> Answere
             .filter(|word| !word.is_empty());
         words.map(str::to_owned).collect()
     };
-    let statuses = words(page.status)
-        .iter()
-        .map(|word| status_of(word))
-        .collect::<Result<_, _>>()?;
+    let statuses = page
+        .status
+        .map(|text| text.split(',').map(status_of).collect());
+    let statuses = statuses.transpose()?.unwrap_or_default();
     let limit = page.limit.unwrap_or(200);
     if limit > MOST_ROWS {
         return Err(Refusal::bad(format!("limit goes from 0 to {MOST_ROWS}")));
+    }
+    let offset = page.offset.unwrap_or(0);
+    if offset > MOST_OFFSET {
+        return Err(Refusal::bad(format!("offset goes from 0 to {MOST_OFFSET}")));
     }
     let wanted = overview::Wanted {
         statuses,
         layers: words(page.layer),
         search: page.search.filter(|text| !text.is_empty()),
         limit,
-        offset: page.offset.unwrap_or(0),
+        offset,
     };
     let mut overview = api.handle.overview(wanted).await?;
     if let Some(text) = &mut overview.complaints_text {
@@ -144,7 +157,10 @@ async fn overview(State(api): State<Api>, Wanted(page): Wanted<Page>) -> Answere
 }
 
 fn status_of(word: &str) -> Result<Status, Refusal> {
-    Status::from_word(&word.to_lowercase()).ok_or_else(|| {
+    let found = Status::ALL
+        .into_iter()
+        .find(|status| status.to_string() == word);
+    found.ok_or_else(|| {
         Refusal::bad(format!(
             "`{word}` is no status: OK, WARNING, CRITICAL or UNKNOWN"
         ))
@@ -169,9 +185,9 @@ struct Past {
     /// Not after this, said likewise.
     #[schemars(with = "Option<super::api::When>")]
     until: Option<String>,
-    /// So many at most; 100 if it is not said.
-    #[schemars(range(min = 0, max = 10_000))]
-    limit: Option<usize>,
+    /// So many at most, and never more than 10,000; 100 if it is not said.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
+    limit: Option<u32>,
 }
 
 async fn history(
@@ -182,7 +198,10 @@ async fn history(
         check: past.check.map(Name::from),
         since: api.when(past.since)?,
         until: api.when(past.until)?,
-        limit: past.limit.unwrap_or(100).min(HISTORY_LIMIT),
+        limit: past
+            .limit
+            .map_or(100, |limit| limit as usize)
+            .min(HISTORY_LIMIT),
     };
     Ok(Json(api.history(query).await?))
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use homeostat::{
     clock::SystemClock,
-    engine::live::Live,
+    engine::live::{self, Live, Options},
     permission::OWN,
     rules,
     web::{
@@ -93,7 +93,17 @@ pub async fn room() -> Room {
 }
 
 pub async fn serve(root: Root) -> Room {
-    let live = root.start().await.expect("it starts");
+    serve_with(root, &[]).await
+}
+
+/// The same with these variables in the environment.
+pub async fn serve_with(root: Root, env: &[(&str, &str)]) -> Room {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let options = Options {
+        env: env.iter().map(own).collect(),
+        ..root.options()
+    };
+    let live = live::start(options).await.expect("it starts");
     let (end, ending) = watch::channel(false);
     let clock = Arc::new(SystemClock);
     let settings = rules::settings::load(root.path()).expect("settings").api;
