@@ -235,8 +235,8 @@ export function open(ctx) {
     for (const row of overview.checks) layers.set(row.layer, [...(layers.get(row.layer) ?? []), row]);
     // Where something is wrong in the order of that; what is well stays where it is.
     const well = ([, rows]) => rows.every((row) => row.status === "OK");
-    const calm = [...layers].filter(well).sort(([one], [other]) => one.localeCompare(other));
-    return [...[...layers].filter((layer) => !well(layer)), ...calm].map(([name, rows]) => {
+    const settled = [...layers].filter(well).sort(([one], [other]) => one.localeCompare(other));
+    return [...[...layers].filter((layer) => !well(layer)), ...settled].map(([name, rows]) => {
       const layer = overview.layers.find((one) => one.name === name);
       const counts = STATUSES.filter((status) => layer?.counts?.[status] > 0).map((status) =>
         h(
