@@ -9,7 +9,15 @@ import { fileURLToPath } from "node:url";
 const FIXTURE = join(dirname(fileURLToPath(import.meta.url)), "root");
 const START = 30_000;
 // What tests break.
-const FILES = ["data/letter.json", "data/level.json", "data/model.json", "data/queue.json", "data/reader.json", "rules/feed.yaml", "rules/model.yaml"];
+const FILES = [
+  "data/letter.json",
+  "data/level.json",
+  "data/model.json",
+  "data/queue.json",
+  "data/reader.json",
+  "rules/feed.yaml",
+  "rules/model.yaml",
+];
 
 export class Engine {
   constructor(binary) {
@@ -23,7 +31,9 @@ export class Engine {
 
   /** Starts it and waits until it says where it listens. */
   async start() {
-    const child = spawn(this.binary, ["run", "--root", this.root, "--listen", this.listen, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(this.binary, ["run", "--root", this.root, "--listen", this.listen, "--json"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.child = child;
     this.ended = new Promise((resolve) => child.once("exit", resolve));
     child.stderr.on("data", (text) => (this.log += text));

@@ -7,8 +7,14 @@ import { chromium } from "playwright-core";
 const require = createRequire(import.meta.url);
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const ARGUMENTS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 /** Waiting for a state of the page ends here. */
 export const BOUND = 20_000;
@@ -47,7 +53,9 @@ export class Room {
     room.page.setDefaultTimeout(BOUND);
     await room.page.addInitScript(() => {
       window.violations = [];
-      document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+      document.addEventListener("securitypolicyviolation", (event) =>
+        window.violations.push(`${event.violatedDirective} ${event.blockedURI}`),
+      );
     });
     room.page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;
@@ -101,7 +109,16 @@ export class Room {
     await this.page.evaluate(`${AXE};0`);
     const found = await this.page.evaluate(async () => {
       const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
-      return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message ?? ""})`).join("; ")}`);
+      return violations.map(
+        ({ id, nodes }) =>
+          `${id}: ${nodes
+            .slice(0, 3)
+            .map(
+              (node) =>
+                `${node.target.join(" ")} (${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message ?? ""})`,
+            )
+            .join("; ")}`,
+      );
     });
     const [wide, screen] = await this.page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
     if (wide > screen) found.push(`the page is ${wide} pixels wide on a screen of ${screen}`);
@@ -117,4 +134,11 @@ export class Room {
     await this.context.close();
     return [...this.complaints, ...broken.map((one) => `policy: ${one}`)];
   }
+}
+
+/** A page that is open, and closed after the test; with the owner's token, unless said otherwise. */
+export async function enter({ browser, engine, rooms }, options = {}) {
+  const room = await Room.open(browser, engine, { token: engine.token, ...options });
+  rooms.push(room);
+  return room;
 }

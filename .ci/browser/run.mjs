@@ -6,8 +6,11 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { Engine } from "./engine.mjs";
 import { launch } from "./room.mjs";
-import { parts } from "./parts.mjs";
-import { tests } from "./tests.mjs";
+import { acting } from "./tests/acting.mjs";
+import { parts } from "./tests/parts.mjs";
+import { seeing } from "./tests/seeing.mjs";
+import { staying } from "./tests/staying.mjs";
+import { writing } from "./tests/writing.mjs";
 import { walk } from "./walk.mjs";
 
 const [binary, ...rest] = process.argv.slice(2);
@@ -27,7 +30,14 @@ let run = 0;
 try {
   await engine.start();
   browser = await launch();
-  const all = [...parts, ...tests, ["every view in both themes and on a telephone: no violation of axe-core", (hands) => walk({ ...hands, shots })]];
+  const all = [
+    ...parts,
+    ...seeing,
+    ...acting,
+    ...writing,
+    ...staying,
+    ["every view in both themes and on a telephone: no violation of axe-core", (hands) => walk({ ...hands, shots })],
+  ];
   for (const [name, test] of all) {
     if (only && !name.includes(only)) continue;
     run += 1;
@@ -39,7 +49,8 @@ try {
     } catch (error) {
       problem = error;
       const last = rooms.findLast((room) => !room.page.isClosed());
-      if (last && shots) await last.page.screenshot({ path: resolve(shots, `failed-${run}.png`), fullPage: true }).catch(() => {});
+      if (last && shots)
+        await last.page.screenshot({ path: resolve(shots, `failed-${run}.png`), fullPage: true }).catch(() => {});
     }
     for (const room of rooms) {
       const complaints = await room.close();

@@ -11,7 +11,12 @@ export async function walk({ browser, engine, rooms, shots }) {
   await engine.act("/api/silence", { checks: ["letter"], for_s: 900, reason: "being moved", by: "ann" });
   await engine.act("/api/investigate", { name: "room_rca", wait_s: 5 });
   const found = [];
-  for (const look of [{ theme: "light" }, { theme: "dark" }, { theme: "light", phone: true }, { theme: "dark", phone: true }]) {
+  for (const look of [
+    { theme: "light" },
+    { theme: "dark" },
+    { theme: "light", phone: true },
+    { theme: "dark", phone: true },
+  ]) {
     const room = await Room.open(browser, engine, { ...look, token: engine.token });
     rooms.push(room);
     const suffix = look.phone ? `phone-${look.theme}` : look.theme;

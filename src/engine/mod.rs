@@ -8,7 +8,7 @@
 //! | `repair` | doing a rung, undoing a ladder |
 //! | `watch` | what changes on disk while it runs |
 //! | `pause` | the kill switch that is a file |
-//! | `telling`, `post` | who is told of what happens; the task that brings notices to their receivers |
+//! | `telling`, `notifiers`, `post` | who is told of what happens; what is asked of that; the task that brings notices to their receivers |
 //! | `records` | where a driver writes: for real, or nowhere |
 //! | [`dry`] | the dry driver |
 //! | `failpoint` | where tests kill it |
@@ -37,6 +37,7 @@ mod looking;
 mod masks;
 pub mod measures;
 pub mod news;
+mod notifiers;
 pub mod overview;
 mod pause;
 mod pool;

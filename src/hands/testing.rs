@@ -70,7 +70,10 @@ impl Runner for Asked {
     fn tell(&self, to: Vec<String>, text: String) -> BoxFuture<'_, Result<(), String>> {
         let answer = match self.refuses.lock().expect("no panic").clone() {
             Some(why) => Err(why),
-            None => Ok(self.told.lock().expect("no panic").push((to, text))),
+            None => {
+                self.told.lock().expect("no panic").push((to, text));
+                Ok(())
+            }
         };
         ready(answer).boxed()
     }

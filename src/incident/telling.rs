@@ -22,7 +22,8 @@ const MOST_MISSED: usize = 50;
 impl Incidents {
     /// Time has passed: tells what is due.
     pub fn tick(&mut self, now: Moment, view: &impl View) {
-        let ids = self.open.keys().copied().collect();
+        let heard = self.open.values().filter(|it| !it.listeners.is_empty());
+        let ids = heard.map(|it| it.id).collect();
         self.tick_these(now, ids, view);
         self.sum_up(view);
     }

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::attempt::NoteKind;
+use crate::model::{
+    attempt::{NoteKind, Page},
+    incident::Acknowledged,
+    notice::NoticeKind,
+};
 
 /// Rules and an engine, as far as incidents ask.
 #[derive(Debug, Default)]

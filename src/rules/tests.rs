@@ -940,7 +940,7 @@ fn mistakes_of_notifiers_are_told_where_they_stand() {
     let silent = "notifiers: { ops: { when: [critical] } }\nchecks:\n".to_owned();
     let loaded = world.load(&[(
         "a.yaml",
-        &(silent + check("one", "trigger: { every: 1m }").as_str()),
+        &format!("{silent}{}", check("one", "trigger: { every: 1m }")),
     )]);
     assert!(errors(&loaded).join("").contains("`ops` has no channel"));
     let unknown = format!(

@@ -6,14 +6,29 @@ import { h } from "./dom.js";
 import { badge, holder, plural, steps } from "./parts.js";
 import { span } from "./time.js";
 
-const SPANS = [["900", "15 minutes"], ["3600", "1 hour"], ["14400", "4 hours"], ["28800", "8 hours"], ["86400", "1 day"], ["604800", "1 week"]];
+const SPANS = [
+  ["900", "15 minutes"],
+  ["3600", "1 hour"],
+  ["14400", "4 hours"],
+  ["28800", "8 hours"],
+  ["86400", "1 day"],
+  ["604800", "1 week"],
+];
 
-const reason = (hint = "Others read it, and so will you.") => ({ name: "reason", label: "Reason", kind: "text", hint, wanted: "say why in a word or two" });
+const reason = (hint = "Others read it, and so will you.") => ({
+  name: "reason",
+  label: "Reason",
+  kind: "text",
+  hint,
+  wanted: "say why in a word or two",
+});
 
 export function silence(name = null) {
   return ask({
     title: name ? `Silence ${name}` : "Silence every check",
-    about: [h("p", {}, "Nobody is told of it and nothing is repaired until the silence ends. Looking and recording go on.")],
+    about: [
+      h("p", {}, "Nobody is told of it and nothing is repaired until the silence ends. Looking and recording go on."),
+    ],
     fields: [{ name: "length", label: "For", kind: "choice", choices: SPANS, value: "3600" }, reason()],
     say: "Silence",
     act: async ({ length, reason }) => {
@@ -45,11 +60,18 @@ export function pause(checks = []) {
   return ask({
     title: checks.length ? `Pause repairs of ${what}` : "Pause all repairs",
     about: [h("p", {}, "No repair starts until a person resumes. Looking goes on, and so does what is under way.")],
-    fields: [{ name: "length", label: "For", kind: "choice", choices: [["", "until somebody resumes"], ...SPANS], value: "" }, reason()],
+    fields: [
+      { name: "length", label: "For", kind: "choice", choices: [["", "until somebody resumes"], ...SPANS], value: "" },
+      reason(),
+    ],
     say: "Pause repairs",
     kind: "danger",
     act: async ({ length, reason }) => {
-      await post("/api/pause", { reason, ...(length ? { for_s: Number(length) } : {}), ...(checks.length ? { checks } : {}) });
+      await post("/api/pause", {
+        reason,
+        ...(length ? { for_s: Number(length) } : {}),
+        ...(checks.length ? { checks } : {}),
+      });
       note(`Repairs of ${what} are paused.`);
     },
   });
@@ -93,13 +115,18 @@ export function deny(proposal) {
 export function undo(repair) {
   return ask({
     title: `Undo repair ${repair.id}`,
-    about: [h("p", {}, "What it changed is put back as it was, unless somebody has changed it since."), steps(repair.steps)],
+    about: [
+      h("p", {}, "What it changed is put back as it was, unless somebody has changed it since."),
+      steps(repair.steps),
+    ],
     say: "Undo it",
     kind: "danger",
     wide: true,
     act: async () => {
       const answer = await post("/api/undo", { attempt: repair.id });
-      note(`Undone: ${answer.steps.map((step) => `${step.kind} ${step.target}`).join(", ") || "nothing was left to undo"}.`);
+      note(
+        `Undone: ${answer.steps.map((step) => `${step.kind} ${step.target}`).join(", ") || "nothing was left to undo"}.`,
+      );
     },
   });
 }
@@ -107,7 +134,10 @@ export function undo(repair) {
 export function confirm(name, value) {
   return ask({
     title: `Confirm what ${name} shows`,
-    about: [h("p", {}, "You say that the present value is meant so. The check goes by it from now on:"), h("pre", {}, JSON.stringify(value, null, 2) ?? "–")],
+    about: [
+      h("p", {}, "You say that the present value is meant so. The check goes by it from now on:"),
+      h("pre", {}, JSON.stringify(value, null, 2) ?? "–"),
+    ],
     fields: [reason()],
     say: "Confirm",
     act: async ({ reason }) => {
@@ -118,16 +148,22 @@ export function confirm(name, value) {
 }
 
 export function forget(name) {
-  return attempt(() => post("/api/confirm", { check: name, forget: true }), `What was confirmed for ${name} is forgotten.`);
+  return attempt(
+    () => post("/api/confirm", { check: name, forget: true }),
+    `What was confirmed for ${name} is forgotten.`,
+  );
 }
 
 /** Looks now, repairs included. */
 export function run(name) {
-  return attempt(() => post("/api/check", { names: [name], wait_s: 10 }), (answer) => {
-    const one = answer.checks[0];
-    if (!one) return `${name} was not looked at.`;
-    return `${name}: ${one.status}, ${one.message}${one.remediation.decision === "repaired" ? " (repaired)" : ""}`;
-  });
+  return attempt(
+    () => post("/api/check", { names: [name], wait_s: 10 }),
+    (answer) => {
+      const one = answer.checks[0];
+      if (!one) return `${name} was not looked at.`;
+      return `${name}: ${one.status}, ${one.message}${one.remediation.decision === "repaired" ? " (repaired)" : ""}`;
+    },
+  );
 }
 
 /** What looking would lead to now; nothing is changed. */
@@ -136,7 +172,10 @@ export async function dryRun(name) {
   if (!answer) return;
   await ask({
     title: `Dry run of ${name}`,
-    about: [h("p", { class: "dim" }, "By the present standings and rules; nothing was changed."), answer.checks.map((one) => would(one))],
+    about: [
+      h("p", { class: "dim" }, "By the present standings and rules; nothing was changed."),
+      answer.checks.map((one) => would(one)),
+    ],
     say: null,
     wide: true,
   });
@@ -152,17 +191,34 @@ export function would(one) {
     repaired: "It would be repaired:",
     failed: "The repair would fail:",
   }[remediation.decision];
-  return h("article", { class: "would", key: one.name },
+  return h(
+    "article",
+    { class: "would", key: one.name },
     h("h3", {}, one.name),
     h("p", {}, badge(one.status), " ", one.message),
     one.error ? h("p", { class: "problem" }, one.error) : null,
     h("p", {}, what),
     remediation.steps.length ? steps(remediation.steps) : null,
-    (one.notices ?? []).length ? h("ul", { class: "plain" }, one.notices.map((notice) => h("li", {}, "would tell ", h("strong", {}, notice.notifier), `: ${notice.text}`))) : null);
+    (one.notices ?? []).length
+      ? h(
+          "ul",
+          { class: "plain" },
+          one.notices.map((notice) =>
+            h(
+              "li",
+              {},
+              "would tell ",
+              h("strong", {}, notice.notifier),
+              notice.when ? ` ${notice.when}` : "",
+              `: ${notice.text}`,
+            ),
+          ),
+        )
+      : null,
+  );
 }
 
 export async function investigate(name) {
   note(`${name} looks…`);
   return attempt(() => post("/api/investigate", { name, wait_s: 20 }), `The session of ${name} is done.`);
 }
-

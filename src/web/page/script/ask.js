@@ -65,7 +65,13 @@ export function headers(more = {}) {
 }
 
 async function once(method, path, body, signal) {
-  const options = { method, headers: headers({ Accept: "application/json" }), signal, cache: "no-store", redirect: "error" };
+  const options = {
+    method,
+    headers: headers({ Accept: "application/json" }),
+    signal,
+    cache: "no-store",
+    redirect: "error",
+  };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";

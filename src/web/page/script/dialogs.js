@@ -9,7 +9,15 @@ let opened = 0;
  * Asks. `fields` are `{ name, label, kind: "text" | "choice" | "secret" | "check", value, choices, hint, wanted }`; `act(values)` is
  * awaited, and its error shown in the dialog. Answers what `act` gave, or `null` when the person thought better of it.
  */
-export function ask({ title, about = [], fields = [], say = "OK", kind = "main", act = async (values) => values, wide = false }) {
+export function ask({
+  title,
+  about = [],
+  fields = [],
+  say = "OK",
+  kind = "main",
+  act = async (values) => values,
+  wide = false,
+}) {
   opened += 1;
   const id = `dialog-${opened}`;
   const dialog = document.createElement("dialog");
@@ -20,15 +28,24 @@ export function ask({ title, about = [], fields = [], say = "OK", kind = "main",
     let problem = null;
     let busy = false;
     let answer = null;
-    const draw = () => show(dialog,
-      h("form", { method: "dialog", novalidate: true, on: { submit: (event) => submit(event) } },
-        h("h2", { id: `${id}-title` }, title),
-        about,
-        fields.map((field) => input(field, `${id}-${field.name}`)),
-        h("p", { class: "problem", role: "alert" }, problem),
-        h("div", { class: "actions" },
-          h("button", { type: "button", on: { click: () => dialog.close() } }, say === null ? "Close" : "Cancel"),
-          say === null ? null : h("button", { type: "submit", class: kind, disabled: busy }, busy ? "…" : say))));
+    const draw = () =>
+      show(
+        dialog,
+        h(
+          "form",
+          { method: "dialog", novalidate: true, on: { submit: (event) => submit(event) } },
+          h("h2", { id: `${id}-title` }, title),
+          about,
+          fields.map((field) => input(field, `${id}-${field.name}`)),
+          h("p", { class: "problem", role: "alert" }, problem),
+          h(
+            "div",
+            { class: "actions" },
+            h("button", { type: "button", on: { click: () => dialog.close() } }, say === null ? "Close" : "Cancel"),
+            say === null ? null : h("button", { type: "submit", class: kind, disabled: busy }, busy ? "…" : say),
+          ),
+        ),
+      );
     const submit = async (event) => {
       event.preventDefault();
       if (busy) return;
@@ -68,14 +85,41 @@ export function ask({ title, about = [], fields = [], say = "OK", kind = "main",
 
 function input(field, id) {
   const described = field.hint ? `${id}-hint` : undefined;
-  const common = { id, name: field.name, "aria-describedby": described, autocomplete: "off", "aria-required": field.wanted ? "true" : undefined };
+  const common = {
+    id,
+    name: field.name,
+    "aria-describedby": described,
+    autocomplete: "off",
+    "aria-required": field.wanted ? "true" : undefined,
+  };
   if (field.kind === "check") {
-    return h("p", { class: "field check" }, h("input", { ...common, type: "checkbox", checked: field.value ?? false }), h("label", { for: id }, field.label));
+    return h(
+      "p",
+      { class: "field check" },
+      h("input", { ...common, type: "checkbox", checked: field.value ?? false }),
+      h("label", { for: id }, field.label),
+    );
   }
-  const element = field.kind === "choice"
-    ? h("select", { ...common, value: field.value }, field.choices.map(([value, text]) => h("option", { value }, text)))
-    : h("input", { ...common, type: field.kind === "secret" ? "password" : "text", value: field.value ?? "", spellcheck: "false" });
-  return h("p", { class: "field" }, h("label", { for: id }, field.label), element, field.hint ? h("span", { class: "hint", id: described }, field.hint) : null);
+  const element =
+    field.kind === "choice"
+      ? h(
+          "select",
+          { ...common, value: field.value },
+          field.choices.map(([value, text]) => h("option", { value }, text)),
+        )
+      : h("input", {
+          ...common,
+          type: field.kind === "secret" ? "password" : "text",
+          value: field.value ?? "",
+          spellcheck: "false",
+        });
+  return h(
+    "p",
+    { class: "field" },
+    h("label", { for: id }, field.label),
+    element,
+    field.hint ? h("span", { class: "hint", id: described }, field.hint) : null,
+  );
 }
 
 let waiting = null;
@@ -93,14 +137,25 @@ export function askToken(refused = null) {
 
 async function tokenDialog(refused) {
   const had = token();
-  const why = refused === null ? null
-    : refused.status === 403 ? `This needs more than the present token may: ${refused.message}.`
-    : had ? "The engine does not accept the present token." : "Changing something needs a token.";
+  const why =
+    refused === null
+      ? null
+      : refused.status === 403
+        ? `The present token is not enough: ${refused.message}.`
+        : had
+          ? "The engine does not accept the present token."
+          : "Changing something needs a token.";
   const given = await ask({
     title: "A token",
     about: [
       why ? h("p", {}, why) : null,
-      h("p", {}, "On the machine of the engine, ", h("code", {}, "homeostat token"), " prints the owner's token and an address that brings it along."),
+      h(
+        "p",
+        {},
+        "On the machine of the engine, ",
+        h("code", {}, "homeostat token"),
+        " prints the owner's token and an address that brings it along.",
+      ),
       h("p", { class: "dim" }, "It is kept in this tab only, until the tab is closed."),
     ],
     fields: [{ name: "token", label: "Token", kind: "secret", wanted: "give one, or cancel" }],
@@ -127,7 +182,11 @@ export function note(text, tone = "good") {
   element.className = `toast ${tone}`;
   if (tone === "bad") element.setAttribute("role", "alert");
   const end = () => element.remove();
-  show(element, h("p", {}, text), h("button", { type: "button", class: "quiet", "aria-label": "Close this note", on: { click: end } }, "✕"));
+  show(
+    element,
+    h("p", {}, text),
+    h("button", { type: "button", class: "quiet", "aria-label": "Close this note", on: { click: end } }, "✕"),
+  );
   place.append(element);
   if (tone !== "bad") setTimeout(end, 6_000);
   while (place.children.length > 4) place.firstChild.remove();

@@ -77,9 +77,7 @@ function fits(node, one) {
 
 function make(one) {
   if (typeof one === "string") return document.createTextNode(one);
-  const node = SVG_TAGS.has(one.tag)
-    ? document.createElementNS(SVG, one.tag)
-    : document.createElement(one.tag);
+  const node = SVG_TAGS.has(one.tag) ? document.createElementNS(SVG, one.tag) : document.createElement(one.tag);
   renew(node, one);
   return node;
 }

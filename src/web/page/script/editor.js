@@ -9,16 +9,34 @@ export function editor({ text, complaints, edited, save }) {
   const lines = text.split("\n").length;
   const worst = new Map();
   for (const one of complaints) if (worst.get(one.line) !== "error") worst.set(one.line, one.severity);
-  return h("div", { class: "editor", css: { "--lines": String(lines) } },
-    h("div", { class: "gutter", "aria-hidden": "true" }, Array.from({ length: lines }, (_, index) =>
-      h("span", { class: worst.get(index + 1) ?? "" }, String(index + 1)))),
-    h("div", { class: "paper" },
-      [...worst].map(([line, severity]) => h("span", { key: `mark ${line}`, class: `mark ${severity}`, css: { top: `${(line - 1) * LINE}px` } })),
-      complaints.map((one, index) => h("span", { key: `caret ${index}`, class: `caret ${one.severity}`, css: { top: `${one.line * LINE - 3}px`, left: `${Math.max(0, one.column - 1)}ch` } })),
+  return h(
+    "div",
+    { class: "editor", css: { "--lines": String(lines) } },
+    h(
+      "div",
+      { class: "gutter", "aria-hidden": "true" },
+      Array.from({ length: lines }, (_, index) => h("span", { class: worst.get(index + 1) ?? "" }, String(index + 1))),
+    ),
+    h(
+      "div",
+      { class: "paper" },
+      [...worst].map(([line, severity]) =>
+        h("span", { key: `mark ${line}`, class: `mark ${severity}`, css: { top: `${(line - 1) * LINE}px` } }),
+      ),
+      complaints.map((one, index) =>
+        h("span", {
+          key: `caret ${index}`,
+          class: `caret ${one.severity}`,
+          css: { top: `${one.line * LINE - 3}px`, left: `${Math.max(0, one.column - 1)}ch` },
+        }),
+      ),
       h("textarea", {
         id: "editor",
         "aria-label": "The text of the file",
-        spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off",
+        spellcheck: "false",
+        autocomplete: "off",
+        autocapitalize: "off",
+        wrap: "off",
         value: text,
         opaque: true,
         css: { height: `${lines * LINE + 24}px` },
@@ -31,7 +49,9 @@ export function editor({ text, complaints, edited, save }) {
             } else if (event.key === "Enter" && !event.isComposing) indent(event);
           },
         },
-      })));
+      }),
+    ),
+  );
 }
 
 /** A new line begins where the last one did. */

@@ -4,7 +4,15 @@ import { ask } from "./dialogs.js";
 import { h } from "./dom.js";
 
 const KEPT = "homeostat.keys";
-const PLACES = { o: ["#/", "overview"], m: ["#/monitoring", "SRE monitoring"], f: ["#/fixes", "recent fixes"], l: ["#/ledger", "ledger"], a: ["#/approvals", "approvals and silences"], i: ["#/incidents", "incidents"], r: ["#/rules", "rules"] };
+const PLACES = {
+  o: ["#/", "overview"],
+  m: ["#/monitoring", "SRE monitoring"],
+  f: ["#/fixes", "recent fixes"],
+  l: ["#/ledger", "ledger"],
+  a: ["#/approvals", "approvals and silences"],
+  i: ["#/incidents", "incidents"],
+  r: ["#/rules", "rules"],
+};
 
 const on = () => localStorage.getItem(KEPT) !== "off";
 
@@ -60,12 +68,24 @@ const key = (...names) => names.map((name) => h("kbd", {}, name));
 export async function help() {
   await ask({
     title: "Keys",
-    about: [h("dl", { class: "keys" },
-      h("dt", {}, key("/")), h("dd", {}, "search checks"),
-      h("dt", {}, key("j", "k")), h("dd", {}, "next, previous check of the list"),
-      Object.entries(PLACES).map(([letter, [, name]]) => [h("dt", {}, key("g", letter)), h("dd", {}, `go to ${name}`)]),
-      h("dt", {}, key("Ctrl", "S")), h("dd", {}, "save, in the playground"),
-      h("dt", {}, key("?")), h("dd", {}, "this help"))],
+    about: [
+      h(
+        "dl",
+        { class: "keys" },
+        h("dt", {}, key("/")),
+        h("dd", {}, "search checks"),
+        h("dt", {}, key("j", "k")),
+        h("dd", {}, "next, previous check of the list"),
+        Object.entries(PLACES).map(([letter, [, name]]) => [
+          h("dt", {}, key("g", letter)),
+          h("dd", {}, `go to ${name}`),
+        ]),
+        h("dt", {}, key("Ctrl", "S")),
+        h("dd", {}, "save, in the playground"),
+        h("dt", {}, key("?")),
+        h("dd", {}, "this help"),
+      ),
+    ],
     fields: [{ name: "on", label: "Keys of a single letter are on", kind: "check", value: on() }],
     say: "Keep",
     act: async ({ on: wanted }) => localStorage.setItem(KEPT, wanted ? "on" : "off"),

@@ -1,7 +1,7 @@
 // Begins: the address decides the view, the stream says when it is to be read anew.
 //
 // A view is `open(ctx)`, which gives `{ title, load(signal), render(), wants(kind, data) }`: `wants` answers within how many
-// milliseconds it wants to be read anew after an event, or `null`.
+// milliseconds it wants to be read anew after an event, or `null`; `beat()`, where it has one, the same every five seconds.
 
 import { peek, takeTokenFromAddress } from "./ask.js";
 import { onToken } from "./dialogs.js";
@@ -28,16 +28,19 @@ let present = null;
 
 function found(hash) {
   const [path, search = ""] = hash.replace(/^#\/?/, "").split("?");
-  const parts = path.split("/").filter(Boolean).map((one) => {
-    try {
-      return decodeURIComponent(one);
-    } catch {
-      return one;
-    }
-  });
+  const parts = path
+    .split("/")
+    .filter(Boolean)
+    .map((one) => {
+      try {
+        return decodeURIComponent(one);
+      } catch {
+        return one;
+      }
+    });
   const query = new URLSearchParams(search);
   const [place = "", ...rest] = parts;
-  if (place === "" ) return { view: overview, place: "", parts: [], query };
+  if (place === "") return { view: overview, place: "", parts: [], query };
   if (place === "check" && rest.length === 1) return { view: check, place: "", parts: rest, query };
   if (place === "rules" && rest[0] === "edit") return { view: playground, place: "rules", parts: [], query };
   const view = { monitoring, fixes, ledger, approvals, incidents, rules }[place];
@@ -110,10 +113,27 @@ class Visit {
 
   draw() {
     if (this.over) return;
-    if (this.loaded) return show(main, this.failure && this.failure.status !== 0 ? h("p", { class: "banner critical", key: "failure" }, h("span", {}, this.failure.message)) : null, this.view.render());
+    if (this.loaded)
+      return show(
+        main,
+        this.failure && this.failure.status !== 0
+          ? h("p", { class: "banner critical", key: "failure" }, h("span", {}, this.failure.message))
+          : null,
+        this.view.render(),
+      );
     if (!this.failure) return;
-    show(main, h("h1", {}, this.view.title), h("p", { class: "problem" }, this.failure.message),
-      h("p", {}, h("button", { type: "button", on: { click: () => this.load() } }, "Try again"), " ", h("a", { href: "#/" }, "Overview")));
+    show(
+      main,
+      h("h1", {}, this.view.title),
+      h("p", { class: "problem" }, this.failure.message),
+      h(
+        "p",
+        {},
+        h("button", { type: "button", on: { click: () => this.load() } }, "Try again"),
+        " ",
+        h("a", { href: "#/" }, "Overview"),
+      ),
+    );
   }
 
   /** Reads anew within so many milliseconds, unless it does so earlier. */
@@ -138,7 +158,10 @@ const nowhere = {
   title: "Nothing here",
   load: async () => {},
   wants: () => null,
-  render: () => [h("h1", {}, "Nothing here"), h("p", {}, "There is no such page. ", h("a", { href: "#/" }, "Overview"))],
+  render: () => [
+    h("h1", {}, "Nothing here"),
+    h("p", {}, "There is no such page. ", h("a", { href: "#/" }, "Overview")),
+  ],
 };
 
 // What changed is told to whoever listens instead of looking, in one sentence and not at every beat.
@@ -150,7 +173,8 @@ function tell(text) {
   telling ??= setTimeout(() => {
     telling = null;
     const said = news.splice(0);
-    document.getElementById("told").textContent = said.slice(0, 3).join(". ") + (said.length > 3 ? `. And ${said.length - 3} more changes.` : "");
+    document.getElementById("told").textContent =
+      said.slice(0, 3).join(". ") + (said.length > 3 ? `. And ${said.length - 3} more changes.` : "");
   }, 1_500);
 }
 
@@ -172,7 +196,11 @@ function happened(kind, data) {
   const word = { change: "changed" }[kind] ?? kind;
   if (data?.now) heard(data.now);
   if (word === "glance") return shell.glance(data);
-  if (word === "beat") return shell.beat(data);
+  if (word === "beat") {
+    shell.beat(data);
+    const wait = present?.view.beat?.() ?? null;
+    return wait === null ? undefined : present.soon(wait);
+  }
   if (word === "looked") {
     shell.looked = Math.max(shell.looked ?? 0, data?.now ?? 0) || shell.looked;
   } else {
@@ -181,7 +209,10 @@ function happened(kind, data) {
   if (word === "changed" && !data.behind) tell(`${data.check} is ${data.to}: ${data.message}`);
   if (word === "ended" && data.attempt?.end) tell(`Repair of ${data.attempt.check} ${data.attempt.end}`);
   if (word === "refused") tell("The rules on disk are refused");
-  if (word === "paused") tell(`Repairs ${data.checks?.length ? `of ${data.checks.join(", ")} ` : ""}are ${data.paused ? "paused" : "allowed again"}`);
+  if (word === "paused")
+    tell(
+      `Repairs ${data.checks?.length ? `of ${data.checks.join(", ")} ` : ""}are ${data.paused ? "paused" : "allowed again"}`,
+    );
   const wait = word === "hello" || word === "missed" ? 50 : present?.view.wants(word, data);
   if (wait !== null && wait !== undefined) present?.soon(wait);
 }
@@ -226,4 +257,3 @@ shell.draw();
 shell.learn();
 stream.start();
 enter();
-

@@ -91,8 +91,14 @@ export function open(ctx) {
       saved = text;
       drafts.delete(path);
       live = answer.reload ?? null;
-      note(live?.live === false ? `${path} is saved, but the rules are refused: the last good ones keep running.` : `${path} is saved and live${live ? `: ${live.changes}` : ""}.`, live?.live === false ? "bad" : "good");
-      if (ctx.query.get("path") !== path) history.replaceState(null, "", `#/rules/edit?path=${encodeURIComponent(path)}`);
+      note(
+        live?.live === false
+          ? `${path} is saved, but the rules are refused: the last good ones keep running.`
+          : `${path} is saved and live${live ? `: ${live.changes}` : ""}.`,
+        live?.live === false ? "bad" : "good",
+      );
+      if (ctx.query.get("path") !== path)
+        history.replaceState(null, "", `#/rules/edit?path=${encodeURIComponent(path)}`);
       ctx.redraw();
     } catch (error) {
       if (error.status === 409) await conflict();
@@ -106,8 +112,22 @@ export function open(ctx) {
     if (!other) return;
     const mine = await ask({
       title: "Somebody else has changed this file",
-      about: [h("p", {}, `${path} is no longer what you began with. This is what it is now:`), h("pre", { class: "source", tabindex: 0 }, other.text)],
-      fields: [{ name: "what", label: "What to keep", kind: "choice", value: "theirs", choices: [["theirs", "theirs: my changes go"], ["mine", "mine: theirs go"]] }],
+      about: [
+        h("p", {}, `${path} is no longer what you began with. This is what it is now:`),
+        h("pre", { class: "source", tabindex: 0 }, other.text),
+      ],
+      fields: [
+        {
+          name: "what",
+          label: "What to keep",
+          kind: "choice",
+          value: "theirs",
+          choices: [
+            ["theirs", "theirs: my changes go"],
+            ["mine", "mine: theirs go"],
+          ],
+        },
+      ],
       say: "Go on",
       wide: true,
     });
@@ -123,7 +143,10 @@ export function open(ctx) {
   const mistaken = async (error) => {
     const sure = await ask({
       title: "These rules would be refused",
-      about: [h("p", {}, "The engine would keep its last good rules until this is put right."), h("pre", { class: "complaints", tabindex: 0 }, error.body.complaints_text ?? error.message)],
+      about: [
+        h("p", {}, "The engine would keep its last good rules until this is put right."),
+        h("pre", { class: "complaints", tabindex: 0 }, error.body.complaints_text ?? error.message),
+      ],
       say: "Save all the same",
       kind: "danger",
       wide: true,
@@ -135,23 +158,51 @@ export function open(ctx) {
   const belongs = (file) => file === path || `rules/${file}` === path || file === path.replace(/^rules\//, "");
 
   const verdicts = () => {
-    if (lacking) return h("p", { class: "offer" }, h("span", {}, "Complaints and the dry run need a token of scope admin."), button("Give a token…", () => askToken(lacking).then((given) => given && judge()), { class: "main" }));
+    if (lacking)
+      return h(
+        "p",
+        { class: "offer" },
+        h("span", {}, "Complaints and the dry run need a token of scope admin."),
+        button("Give a token…", () => askToken(lacking).then((given) => given && judge()), { class: "main" }),
+      );
     if (problem) return h("p", { class: "problem", role: "alert" }, problem);
     if (!judged) return nothing(judging ? "Judging…" : "Type, and it is judged.");
     const others = (judged.complaints ?? []).filter((one) => !belongs(one.file));
     return [
-      h("p", { class: "summary" }, judged.ok ? tag("good", "it would run") : tag("held", "it would be refused"), " ",
-        plural((judged.complaints ?? []).filter((one) => one.severity === "error").length, "error"), ", ",
-        plural((judged.complaints ?? []).filter((one) => one.severity !== "error").length, "warning")),
+      h(
+        "p",
+        { class: "summary" },
+        judged.ok ? tag("good", "it would run") : tag("held", "it would be refused"),
+        " ",
+        plural((judged.complaints ?? []).filter((one) => one.severity === "error").length, "error"),
+        ", ",
+        plural((judged.complaints ?? []).filter((one) => one.severity !== "error").length, "warning"),
+      ),
       listed(complaints()),
-      others.length ? h("details", {}, h("summary", {}, `${plural(others.length, "complaint")} in other files`), listed(others)) : null,
+      others.length
+        ? h("details", {}, h("summary", {}, `${plural(others.length, "complaint")} in other files`), listed(others))
+        : null,
     ];
   };
 
-  const listed = (all) => h("ol", { class: "complaints" }, all.map((one, index) => h("li", { key: `${one.file} ${one.line} ${one.column} ${index}`, class: one.severity },
-        h("button", { type: "button", class: "place", on: { click: () => belongs(one.file) && go(one.line) } }, `${belongs(one.file) ? "" : `${one.file}:`}${one.line}:${one.column}`),
-        h("p", {}, h("strong", {}, one.message), " ", h("span", { class: "dim" }, one.code)),
-        one.help ? h("p", { class: "help" }, one.help) : null)));
+  const listed = (all) =>
+    h(
+      "ol",
+      { class: "complaints" },
+      all.map((one, index) =>
+        h(
+          "li",
+          { key: `${one.file} ${one.line} ${one.column} ${index}`, class: one.severity },
+          h(
+            "button",
+            { type: "button", class: "place", on: { click: () => belongs(one.file) && go(one.line) } },
+            `${belongs(one.file) ? "" : `${one.file}:`}${one.line}:${one.column}`,
+          ),
+          h("p", {}, h("strong", {}, one.message), " ", h("span", { class: "dim" }, one.code)),
+          one.help ? h("p", { class: "help" }, one.help) : null,
+        ),
+      ),
+    );
 
   const go = (number) => {
     const area = document.getElementById("editor");
@@ -169,12 +220,51 @@ export function open(ctx) {
     const shown = judged.answer?.checks ?? [];
     return [
       h("h2", {}, "What would be"),
-      judged.changes ? h("p", { class: "dim" }, judged.changes.text,
-        ["added", "changed", "removed"].filter((what) => judged.changes[what]?.length).map((what) => ` · ${what}: ${named(judged.changes[what])}`)) : null,
-      pairs.length ? h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Comparison" }, h("table", { class: "compare" },
-        h("caption", {}, "Against the rules that run"),
-        h("thead", {}, h("tr", {}, ["Check", "Now", "With these rules"].map((title) => h("th", { scope: "col" }, title)))),
-        h("tbody", {}, pairs.map((pair) => h("tr", { key: pair.name }, h("th", { scope: "row" }, pair.name), h("td", {}, side(pair.present)), h("td", {}, side(pair.candidate))))))) : judged.compare ? nothing("Nothing would be judged otherwise now.") : null,
+      judged.changes
+        ? h(
+            "p",
+            { class: "dim" },
+            judged.changes.text,
+            ["added", "changed", "removed"]
+              .filter((what) => judged.changes[what]?.length)
+              .map((what) => ` · ${what}: ${named(judged.changes[what])}`),
+          )
+        : null,
+      pairs.length
+        ? h(
+            "div",
+            { class: "scroll", tabindex: 0, role: "group", "aria-label": "Comparison" },
+            h(
+              "table",
+              { class: "compare" },
+              h("caption", {}, "Against the rules that run"),
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  ["Check", "Now", "With these rules"].map((title) => h("th", { scope: "col" }, title)),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                pairs.map((pair) =>
+                  h(
+                    "tr",
+                    { key: pair.name },
+                    h("th", { scope: "row" }, pair.name),
+                    h("td", {}, side(pair.present)),
+                    h("td", {}, side(pair.candidate)),
+                  ),
+                ),
+              ),
+            ),
+          )
+        : judged.compare
+          ? nothing("Nothing would be judged otherwise now.")
+          : null,
       shown.slice(0, 20).map(would),
       shown.length > 20 ? h("p", { class: "dim" }, `${shown.length - 20} more`) : null,
     ];
@@ -182,7 +272,19 @@ export function open(ctx) {
 
   const named = (names) => names.slice(0, 8).join(", ") + (names.length > 8 ? ` and ${names.length - 8} more` : "");
 
-  const side = (one) => one ? [badge(one.status), " ", one.message, one.decision === "would" ? [" ", tag("busy", "would be repaired")] : one.decision === "held" ? [" ", tag("held", `held by ${one.held_by}`)] : null] : h("span", { class: "none" }, "not there");
+  const side = (one) =>
+    one
+      ? [
+          badge(one.status),
+          " ",
+          one.message,
+          one.decision === "would"
+            ? [" ", tag("busy", "would be repaired")]
+            : one.decision === "held"
+              ? [" ", tag("held", `held by ${one.held_by}`)]
+              : null,
+        ]
+      : h("span", { class: "none" }, "not there");
 
   return {
     title: path ?? "New rule",
@@ -207,19 +309,50 @@ export function open(ctx) {
     },
     ready: () => line && go(line),
     render: () => [
-      h("div", { class: "heading" }, h("h1", {}, "Playground"),
+      h(
+        "div",
+        { class: "heading" },
+        h("h1", {}, "Playground"),
         hash === null
-          ? h("p", { class: "field inline" }, h("label", { for: "path" }, "File"), h("input", { id: "path", value: path, spellcheck: "false", autocomplete: "off", on: { change: (event) => { path = event.target.value.trim(); judge(); } } }))
+          ? h(
+              "p",
+              { class: "field inline" },
+              h("label", { for: "path" }, "File"),
+              h("input", {
+                id: "path",
+                value: path,
+                spellcheck: "false",
+                autocomplete: "off",
+                on: {
+                  change: (event) => {
+                    path = event.target.value.trim();
+                    judge();
+                  },
+                },
+              }),
+            )
           : h("code", {}, path),
         changed() ? tag("waits", "not saved") : tag("calm", "as saved"),
-        h("div", { class: "actions push" },
+        h(
+          "div",
+          { class: "actions push" },
           h("a", { class: "button", href: "#/rules" }, "All rules"),
           button("Judge now", () => judge(true)),
-          button("Save", () => save(), { class: "main", disabled: !changed() }))),
-      h("div", { class: "pair playground" },
+          button("Save", () => save(), { class: "main", disabled: !changed() }),
+        ),
+      ),
+      h(
+        "div",
+        { class: "pair playground" },
         h("section", { "aria-label": "The file" }, editor({ text, complaints: complaints(), edited, save })),
-        h("section", { class: "panel", "aria-label": "What the engine says to it", "aria-busy": String(judging) },
-          h("h2", {}, "Complaints"), h("div", { role: "status", class: judging ? "verdicts judging" : "verdicts" }, verdicts()), outcome())),
+        h(
+          "section",
+          { class: "panel", "aria-label": "What the engine says to it", "aria-busy": String(judging) },
+          h("h2", {}, "Complaints"),
+          h("div", { role: "status", class: judging ? "verdicts judging" : "verdicts" }, verdicts()),
+          outcome(),
+        ),
+      ),
     ],
   };
 }
