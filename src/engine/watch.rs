@@ -22,7 +22,7 @@ use std::{
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::sync::oneshot;
 
@@ -127,6 +127,8 @@ impl Watch {
 struct News {
     rules: AtomicBool,
     files: AtomicBool,
+    /// What came, went or was renamed: it may look as it did at the last sweep, and was something else in between.
+    came_or_went: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl News {
@@ -134,6 +136,27 @@ impl News {
     fn add(&self, of_rules: bool) -> bool {
         let kind = if of_rules { &self.rules } else { &self.files };
         !kind.swap(true, Ordering::AcqRel)
+    }
+
+    /// Remembers what came or went, as far as there is room.
+    fn touch(&self, paths: &[PathBuf]) {
+        let mut touched = self
+            .came_or_went
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for path in paths {
+            if touched.len() < MOST_FILES {
+                touched.insert(path.clone());
+            }
+        }
+    }
+
+    fn touched(&self) -> BTreeSet<PathBuf> {
+        let mut touched = self
+            .came_or_went
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *touched)
     }
 
     /// Whether there is news of the rules. To be called before a sweep, so that what comes during it is not lost.
@@ -158,6 +181,11 @@ fn listen(
             }
             Err(_) => true,
         };
+        if let Ok(event) = &event
+            && comes_or_goes(event)
+        {
+            news.touch(&event.paths);
+        }
         if news.add(of_rules) {
             let wake = wake.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = wake.send(Call::Notice); // the watcher has ended
@@ -172,6 +200,14 @@ fn is_news(event: &Event) -> bool {
         EventKind::Access(_) => event.need_rescan(),
         _ => true,
     }
+}
+
+/// Whether a file came, went or was renamed.
+fn comes_or_goes(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+    )
 }
 
 /// A file that checks wait for.
@@ -195,8 +231,9 @@ impl Waited {
         }
     }
 
-    fn look(&mut self, now: Option<Signature>) {
-        if now != self.signature {
+    /// `touched`: it came or went since the last look, whatever it looks like.
+    fn look(&mut self, now: Option<Signature>, touched: bool) {
+        if now != self.signature || touched {
             // Changed and back again is a change too, even while it may not be told yet.
             self.signature = now;
             self.still = Stopwatch::new();
@@ -320,13 +357,15 @@ impl<E: Ears> Eye<E> {
     }
 
     fn sweep_files(&mut self) {
+        let touched = self.news.touched();
         for file in &self.files {
-            let now = signature(&self.root.join(file));
+            let path = self.root.join(file);
+            let now = signature(&path);
             let Some(seen) = self.files_seen.get_mut(file) else {
                 self.files_seen.insert(file.clone(), Waited::first(now));
                 continue;
             };
-            seen.look(now);
+            seen.look(now, touched.contains(&path));
             if seen.is_due() {
                 seen.untold = None;
                 seen.told = Stopwatch::new();
@@ -507,6 +546,32 @@ mod tests {
         signatures(&rules);
         let more = calls.recv_timeout(Duration::from_millis(200));
         assert!(more.is_err(), "what was only read was told");
+    }
+
+    #[test]
+    fn what_came_and_went_between_two_sweeps_is_a_change() {
+        let (root, rules) = root();
+        let (wake, calls) = channel();
+        let news = Arc::new(News::default());
+        let mut notices = listen(rules, news.clone(), wake).expect("notices");
+        notices
+            .watch(root.path(), RecursiveMode::NonRecursive)
+            .expect("a directory");
+        let path = root.path().join("weights.json");
+        fs::write(&path, "{}").expect("a file");
+        fs::remove_file(&path).expect("it was there");
+        assert!(matches!(calls.recv_timeout(SOON), Ok(Call::Notice)));
+        let waiting = Stopwatch::new();
+        let mut touched = BTreeSet::new();
+        while !touched.contains(&path) {
+            assert!(waiting.elapsed() < SOON, "{touched:?}");
+            touched.extend(news.touched());
+        }
+        let mut waited = Waited::first(None);
+        waited.look(None, false);
+        assert!(waited.untold.is_none());
+        waited.look(None, touched.contains(&path));
+        assert!(waited.untold.is_some());
     }
 
     #[test]
