@@ -126,7 +126,7 @@ pub enum Action {
         /// Name of the check
         name: String,
     },
-    /// Print the owner's token for the page and the API, and the address at which the page opens with it
+    /// Print the owner's token, and the address at which the page opens with it
     Token {
         /// Make another one: the token before counts no longer
         #[arg(long)]

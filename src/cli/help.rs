@@ -158,6 +158,7 @@ mod tests {
           reload       Load the rules again now, and say what changed
 
         Set up:
+          token        Print the owner's token, and the address at which the page opens with it
           completions  Print the script by which a shell completes commands and options
 
         Options:

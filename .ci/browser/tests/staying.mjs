@@ -1,6 +1,7 @@
 // What holds all the while: the token, the connection that is lost, keys alone, the theme.
 
 import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
 import { Engine } from "../engine.mjs";
 import { Room, enter } from "../room.mjs";
 
@@ -21,12 +22,22 @@ export const staying = [
     "where reading needs a token too, it is asked for, and everything comes then",
     async (hands) => {
       const guarded = new Engine(hands.engine.binary);
-      guarded.write("homeostat.yaml", "listen: 127.0.0.1:0\napi: { reading: token }\n");
+      guarded.write(
+        "homeostat.yaml",
+        `${guarded.read("homeostat.yaml")}api:
+  reading: token
+  tokens: [ { name: viewer, scope: read, file: '${guarded.root}/viewer.token' } ]
+`,
+      );
+      const viewer = "a-token-that-only-reads-0123456789abcdef";
+      guarded.write("viewer.token", viewer);
+      chmodSync(`${guarded.root}/viewer.token`, 0o600);
       try {
         await guarded.start();
         const room = await Room.open(hands.browser, guarded, { wait: false });
         hands.rooms.push(room);
-        room.expected.push(/status of 401/);
+        // At the end its engine goes first.
+        room.expected.push(/status of 401|ERR_/);
         const dialog = room.page.locator("dialog[open]", { hasText: "A token" });
         await dialog.getByLabel("Token").fill(guarded.token);
         await room.sees("wants a token", "#alarm");
@@ -34,6 +45,17 @@ export const staying = [
         await dialog.getByRole("button", { name: "Use it" }).click();
         await room.sees("All is well");
         await room.page.locator("#alarm .banner").waitFor({ state: "detached" });
+        const other = await enter({ ...hands, engine: guarded }, { token: viewer });
+        other.expected.push(/status of 403|ERR_/);
+        await other.sees("viewer, scope read", "#foot");
+        await other.go("#/check/reader");
+        await other.press("Silence");
+        const silence = other.page.locator("dialog[open]", { hasText: "Silence reader" });
+        await silence.getByLabel("Reason").fill("by a viewer");
+        await silence.getByRole("button", { name: "Silence", exact: true }).click();
+        await other.page.getByText("The present token is not enough").waitFor();
+        await other.page.keyboard.press("Escape");
+        await silence.getByText(/scope/).waitFor();
       } finally {
         await guarded.end();
       }

@@ -171,11 +171,7 @@ export function plot(name, looks, lines, { from, to, width }) {
             height: Math.max(0, line.side === "above" ? y(line.at) - 8 : height - 8 - y(line.at)),
           }),
           h("line", { x1: left, x2: width - 8, y1: y(line.at), y2: y(line.at) }),
-          h(
-            "text",
-            { x: width - 12, y: line.side === "above" ? y(line.at) - 5 : y(line.at) + 13, "text-anchor": "end" },
-            limit(line),
-          ),
+          h("text", { x: width - 12 - aside(line, lines, y), y: label(line, y), "text-anchor": "end" }, limit(line)),
         ),
       ),
       h("path", { class: "curve", d: curve(points, x, y) }),
@@ -235,6 +231,15 @@ export function plot(name, looks, lines, { from, to, width }) {
       ),
     ),
   );
+}
+
+/** Where the words of a limit stand: outside of what is well. */
+const label = (line, y) => y(line.at) + (line.side === "above" ? -5 : 13);
+
+/** Limits close to one another have their words side by side. */
+function aside(line, lines, y) {
+  const before = lines.slice(0, lines.indexOf(line));
+  return 140 * before.filter((other) => Math.abs(label(other, y) - label(line, y)) < 13).length;
 }
 
 const limit = (line) =>

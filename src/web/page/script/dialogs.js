@@ -141,7 +141,7 @@ async function tokenDialog(refused) {
     refused === null
       ? null
       : refused.status === 403
-        ? `This needs more than the present token may: ${refused.message}.`
+        ? `The present token is not enough: ${refused.message}.`
         : had
           ? "The engine does not accept the present token."
           : "Changing something needs a token.";

@@ -77,7 +77,7 @@ export function tags(row) {
   } else if (row.held_by) {
     found.push(tag("held", `held by ${holder(row.held_by)}`, row.held_until ? [", ends ", ago(row.held_until)] : null));
   }
-  if (row.behind) found.push(tag("behind", "behind ", link(row.behind)));
+  if (row.behind && row.status !== "OK") found.push(tag("behind", "behind ", link(row.behind)));
   if (row.acknowledged) found.push(tag("calm", `acknowledged by ${row.acknowledged.by}`));
   if (row.silenced_until) found.push(tag("calm", "silenced, ends ", ago(row.silenced_until)));
   if (row.paused)

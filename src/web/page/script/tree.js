@@ -54,7 +54,8 @@ export function explanation(explained) {
   const lines = explained?.thresholds ?? [];
   const why = explained?.verdict?.why ?? null;
   const decided = why?.line ?? null;
-  const branches = lines.map((line) => branch(line, line.line === decided));
+  const told = new Set();
+  const branches = lines.map((line) => branch(line, told, line.line === decided));
   if (why && !lines.some((line) => line.line === decided)) {
     branches.unshift(
       branch(
@@ -63,6 +64,7 @@ export function explanation(explained) {
           expression: why.expression,
           parts: Object.entries(why.saw ?? {}).map(([name, value]) => ({ name, value })),
         },
+        told,
         true,
       ),
     );
@@ -76,7 +78,7 @@ export function explanation(explained) {
   ];
 }
 
-function branch(node, decided = false) {
+function branch(node, told, decided = false) {
   const value = "value" in node ? [h("span", { class: "dim" }, " = "), leaf(short(node.value))] : null;
   const head = [
     node.line ? h("span", { class: `line-name ${node.line}` }, node.line) : null,
@@ -90,17 +92,20 @@ function branch(node, decided = false) {
   ];
   const key = `${node.line ?? ""} ${node.name ?? node.expression ?? ""}`;
   if (!node.parts?.length) return h("li", { key, class: decided ? "decided" : "" }, head);
+  // What was told above is there to open.
+  const first = !node.name || !told.has(node.name);
+  if (node.name) told.add(node.name);
   return h(
     "li",
     { key, class: decided ? "decided" : "" },
     h(
       "details",
-      { open: true },
+      { open: first },
       h("summary", {}, head),
       h(
         "ul",
         {},
-        node.parts.map((one) => branch(one)),
+        node.parts.map((one) => branch(one, told)),
       ),
     ),
   );

@@ -44,7 +44,7 @@ export function open(ctx) {
         ),
       ),
       h("p", { class: "message" }, one.message),
-      one.why ? h("p", {}, h("span", { class: "dim" }, "The engine could not help itself: "), one.why) : null,
+      one.why ? h("p", {}, h("span", { class: "dim" }, "The engine says: "), one.why) : null,
       one.repair ? h("p", {}, h("span", { class: "dim" }, "Repair: "), one.repair) : null,
       one.into ? h("p", { class: "dim" }, `It went into incident ${one.into}.`) : null,
       one.checks?.length > 1

@@ -233,7 +233,10 @@ export function open(ctx) {
   const groups = () => {
     const layers = new Map();
     for (const row of overview.checks) layers.set(row.layer, [...(layers.get(row.layer) ?? []), row]);
-    return [...layers].map(([name, rows]) => {
+    // Where something is wrong in the order of that; what is well stays where it is.
+    const well = ([, rows]) => rows.every((row) => row.status === "OK");
+    const settled = [...layers].filter(well).sort(([one], [other]) => one.localeCompare(other));
+    return [...[...layers].filter((layer) => !well(layer)), ...settled].map(([name, rows]) => {
       const layer = overview.layers.find((one) => one.name === name);
       const counts = STATUSES.filter((status) => layer?.counts?.[status] > 0).map((status) =>
         h(
@@ -285,7 +288,10 @@ export function open(ctx) {
   const line = (row) =>
     h(
       "tr",
-      { key: row.name, class: `${lower(row.status)}${row.behind || row.silenced_until ? " quiet" : ""}` },
+      {
+        key: row.name,
+        class: `${lower(row.status)}${(row.behind && row.status !== "OK") || row.silenced_until ? " quiet" : ""}`,
+      },
       h("td", { class: "what" }, badge(row.status)),
       h("th", { scope: "row" }, link(row.name)),
       h("td", { class: "message" }, h("span", { class: "text", title: row.message }, row.message), tags(row)),
