@@ -290,7 +290,7 @@ impl Scribe {
     fn backlog(&self) -> (u64, u64) {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let queued = self.queued.load(Ordering::Relaxed);
-        let lost = shared.lost + shared.health.dropped as u64;
+        let lost = shared.lost + shared.health.dropped;
         (queued + shared.health.waiting as u64, lost)
     }
 
