@@ -218,9 +218,11 @@ fn alerts(notice: &Notice, extra: &Map<String, Value>, now: Moment) -> Vec<Value
             vec![alert(notice.status, now.plus(ONCE))]
         }
         _ => {
-            let worse = told.filter(|told| *told != notice.status);
-            let former = worse.map(|severity| alert(severity, now));
-            let stands = alert(notice.status, now.plus(STANDS));
+            // One that got better stays the alert that it was: its labels must be those of its end.
+            let severity = Status::worst(told.into_iter().chain([notice.status]));
+            let former = told.filter(|told| *told != severity);
+            let former = former.map(|severity| alert(severity, now));
+            let stands = alert(severity, now.plus(STANDS));
             former.into_iter().chain([stands]).collect()
         }
     }
@@ -282,6 +284,13 @@ mod tests {
         assert_eq!(severities, ["warning", "critical"]);
         assert_eq!(both[0]["endsAt"], "2026-01-06T16:30:00.000Z");
         assert_eq!(both[1]["endsAt"], "2026-01-06T16:34:00.000Z");
+        let better = Notice {
+            status: Status::Warning,
+            ..notice(NoticeKind::Update)
+        };
+        let same = of(&better);
+        assert_eq!(same.len(), 1, "what got better is the alert that it was");
+        assert_eq!(same[0]["labels"]["severity"], "critical");
     }
 
     #[test]

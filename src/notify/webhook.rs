@@ -278,6 +278,15 @@ impl Webhook {
                 };
                 match edited {
                     Some(Ok(sent)) => Ok(sent),
+                    // It was taken at an earlier try.
+                    Some(Err(refused))
+                        if refused.unsent.why.contains("message is not modified") =>
+                    {
+                        Ok(Sent {
+                            said: "it stands there already".to_owned(),
+                            thread: parcel.thread.map(str::to_owned),
+                        })
+                    }
                     Some(Err(refused)) if !is_gone(&refused) => Err(refused),
                     _ => {
                         let mut body = telegram(&chat, notice);

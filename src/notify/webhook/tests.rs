@@ -161,6 +161,22 @@ fn a_message_that_was_deleted_is_said_anew() {
 }
 
 #[test]
+fn a_change_that_was_taken_already_is_not_said_anew() {
+    let world = World::new();
+    let server = Server::http(|_| {
+        let said = r#"{"ok": false, "description": "Bad Request: message is not modified"}"#;
+        answer("400 Bad Request", "", said)
+    });
+    let url = format!("http://127.0.0.1:{}/bot7", server.port);
+    let form = json!({"url": url, "template": "telegram", "chat": "7"});
+    let channel = world.channel("webhook", form);
+    let sent = world.answer(channel.as_ref(), &notice(NoticeKind::Update), Some("42"));
+    assert_eq!(sent.expect("it stands there").thread.as_deref(), Some("42"));
+    let heard = server.finish();
+    assert_eq!(heard.iter().filter(|it| !it.is_empty()).count(), 1);
+}
+
+#[test]
 fn what_passes_is_tried_again_and_what_does_not_is_not() {
     let world = World::new();
     let tried = |status: &'static str, headers: &'static str| {
