@@ -187,10 +187,14 @@ export function open(ctx) {
               button("Deny…", () => decide(proposal, deny)),
             ]
           : null,
-        button("Run now", () => run(row.name)),
-        button("Dry run", () => dryRun(row.name)),
-        row.acknowledged ? null : button("Acknowledge…", () => acknowledge({ check: row.name }).then(ctx.reload)),
-        button("Silence…", () => silence(row.name).then(ctx.reload)),
+        button("Run now", () => run(row.name), { "aria-label": `Run now: ${row.name}` }),
+        button("Dry run", () => dryRun(row.name), { "aria-label": `Dry run: ${row.name}` }),
+        row.acknowledged
+          ? null
+          : button("Acknowledge…", () => acknowledge({ check: row.name }).then(ctx.reload), {
+              "aria-label": `Acknowledge…: ${row.name}`,
+            }),
+        button("Silence…", () => silence(row.name).then(ctx.reload), { "aria-label": `Silence…: ${row.name}` }),
       ),
     );
   };
