@@ -19,7 +19,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-BOUND = 60
+BOUND = 30
 
 RULES = """\
 checks:
@@ -30,7 +30,7 @@ checks:
     threshold: { critical: missing }
     message: 'missing is ${missing}'
     remediation:
-      steps: [ { write_file: { file: data/w.json, text: '{}' } } ]
+      steps: [ { write_file: { file: data/w.json, body: '{}' } } ]
   - name: lock
     about: Nobody holds the "lock".
     trigger: { every: 1s }
@@ -43,7 +43,7 @@ checks:
     probe: { prometheus: { url: 'URL', query: 'count(homeostat_check_status{check="weights"} == 1)' } }
     enough: value != ()
     threshold: { critical: value != 1 }
-    message: '${value} status'
+    message: '${value.fixed(0)} status'
 """
 
 
@@ -102,7 +102,7 @@ def main():
             lambda: "verified" in get(f"http://127.0.0.1:{ours}/metrics")[1],
         )
 
-        kind, text = get(f"http://127.0.0.1:{ours}/metrics")
+        kind, text = get(f"http://127.0.0.1:{ours}/metrics", {"Accept": "text/plain"})
         assert kind.startswith("text/plain"), kind
         linted = subprocess.run(
             ["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False
@@ -158,7 +158,9 @@ def main():
                 [homeostat, "status", "--json", "scraped"], cwd=root, capture_output=True, check=True
             )
             check = json.loads(status.stdout)["checks"][0]
-            return check if check["status"] == "OK" and check["message"] == "1 status" else None
+            if check["status"] != "OK" or check["message"] != "1 status":
+                raise ValueError(f"{check['status']} {check['message']}")
+            return check
 
         wait("the probe's answer", asked_back)
         families = sum(line.startswith("# TYPE") for line in text.splitlines())
