@@ -913,6 +913,14 @@ fn status_is_chosen_and_watched() {
             break;
         }
     }
+    let pid = rustix::process::Pid::from_child(&engine.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    loop {
+        if next()["error"] == "the engine gives no answer" {
+            break;
+        }
+    }
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     engine.end();
     loop {
         if next()["running"] == false {

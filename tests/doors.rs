@@ -328,3 +328,57 @@ async fn no_endpoint_tells_a_secret() {
     assert!(marks > 10, "the secret would have been there: {marks}");
     room.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_says_is_kept_without_secrets() {
+    let root = Root::new();
+    root.put("rules/telling.yaml", TELLING);
+    root.put("data/load.json", "{\"key\": \"none\"}\n");
+    root.put("homeostat.yaml", "env: [API_KEY]\n");
+    let room = serve_with(root, &[("API_KEY", SECRET)]).await;
+    let said = format!("because of {SECRET}");
+    for (path, body) in [
+        ("/api/pause", json!({"reason": said, "by": SECRET})),
+        (
+            "/api/pause",
+            json!({"reason": said, "checks": ["load"], "for_s": 60}),
+        ),
+        (
+            "/api/silence",
+            json!({"reason": said, "checks": ["load"], "for_s": 60}),
+        ),
+    ] {
+        let reply = room.own("POST", path, &body).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    for path in [
+        "/api/status",
+        "/api/overview",
+        "/api/silences",
+        "/api/history",
+    ] {
+        let told = room.get(path).await.to_string();
+        assert!(!told.contains(SECRET), "{path}: {told}");
+    }
+    let status = room.get("/api/status").await;
+    assert_eq!(status["paused"]["reason"], "because of •••API_KEY•••");
+    assert_eq!(status["silences"][0]["reason"], "because of •••API_KEY•••");
+    room.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_nobody_does_not_mean_everybody() {
+    let room = room().await;
+    for (path, body) in [
+        ("/api/pause", json!({"checks": []})),
+        ("/api/resume", json!({"checks": []})),
+        ("/api/check", json!([])),
+        ("/api/check", json!([["weights"], false, 1])),
+        ("/api/dry-run", json!(null)),
+    ] {
+        let reply = room.own("POST", path, &body).await;
+        assert_eq!(reply.status, 400, "{path} {body}: {reply:?}");
+    }
+    assert_eq!(room.get("/api/status").await["paused"], Value::Null);
+    room.stop().await;
+}

@@ -75,11 +75,21 @@ pub async fn ack(
         let opened = Moment::from_seconds(answer.opened);
         let since = time::span(SystemClock.now().since(opened));
         format!(
-            "{head}: incident {} {} {} for {since}\n{}\n",
+            "{head}: incident {} {} {}, open for {since}\n{}\n",
             answer.id,
             style.status(answer.status),
             style.strong(&name),
-            style.dim("it ends when the incident does, or gets worse")
+            style.dim(
+                &match answer.acknowledged.as_ref().and_then(|it| it.until) {
+                    Some(until) => format!(
+                        "until {}, or when the incident ends or gets worse",
+                        style
+                            .zone
+                            .relative(Moment::from_seconds(until), SystemClock.now())
+                    ),
+                    None => "until the incident ends or gets worse".to_owned(),
+                }
+            )
         )
     });
     Ok(OK)

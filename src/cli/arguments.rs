@@ -69,7 +69,7 @@ pub struct Setting {
 pub enum Action {
     /// Run the engine until SIGINT or SIGTERM, finishing what it started
     Run {
-        /// Loopback address of the read-only API; `none` serves only the socket below state/homeostat
+        /// Loopback address of the page and the API; `none` serves only the socket below state/homeostat
         #[arg(long, value_name = "ADDR")]
         listen: Option<String>,
     },

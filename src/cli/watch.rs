@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     check::listen,
-    outcome::{OK, Outcome},
+    outcome::{Failure, OK, Outcome, UNAVAILABLE},
     screen::Screen,
     show::{Tone, standings, text},
     site::Site,
@@ -20,6 +20,10 @@ use crate::{
     engine::handle::StatusAnswer,
     model::moment::Moment,
 };
+
+/// An engine that gives no answer for so long is said to be silent.
+const PATIENCE: Duration = Duration::from_secs(5);
+const SILENT: &str = "the engine gives no answer";
 
 /// The other screen of a terminal, where nothing scrolls; and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
@@ -37,14 +41,18 @@ pub async fn watch(
     screen: &Screen,
 ) -> Outcome {
     let mut signals = listen()?;
-    if let Ok((answer, _)) = standing(site).await {
-        all_known(&answer, names)?;
+    tokio::select! {
+        asked = standing(site) => if let Ok((answer, _)) = asked {
+            all_known(&answer, names)?;
+        },
+        () = clock::sleep(PATIENCE) => {}
     }
     let mut view = View::new(screen);
     view.enter();
     loop {
         let asked = tokio::select! {
             asked = standing(site) => asked,
+            () = clock::sleep(PATIENCE) => Err(Failure::new(UNAVAILABLE, SILENT)),
             () = signals.next() => break,
         };
         match asked {
@@ -141,7 +149,11 @@ impl<'a> View<'a> {
                     true => self
                         .screen
                         .json_line(&json!({"running": false, "error": why})),
-                    false => self.screen.warn(&text::clean(why)),
+                    false => {
+                        let said = format!("NO WORD FROM THE ENGINE: {}", text::clean(why));
+                        let said = self.screen.style.paint(Tone::Bad, &said);
+                        self.screen.print(&format!("{said}\n\n"));
+                    }
                 }
                 self.written = Some(why.to_owned());
             }

@@ -27,8 +27,12 @@ pub(super) struct Echo {
 impl Core {
     /// A rung is about to act on these. Granted to the first who asks, until its attempt ends.
     pub(super) fn claim(&mut self, id: AttemptId, targets: Vec<String>, out: &mut Vec<Output>) {
+        let taken = self.taken(id, &targets);
+        if let Some((_, other)) = &taken {
+            self.blocked.insert(id, *other);
+        }
         let refused = match self.attempts.get(&id) {
-            Some(attempt) if attempt.phase == Phase::Acting => self.taken(id, &targets),
+            Some(attempt) if attempt.phase == Phase::Acting => taken.map(|(hold, _)| hold),
             _ => Some(Hold::by(HeldBy::InFlight).because("its attempt has ended")),
         };
         if refused.is_none()
@@ -50,7 +54,15 @@ impl Core {
         });
     }
 
-    fn taken(&self, id: AttemptId, targets: &[String]) -> Option<Hold> {
+    /// Whether what blocked this attempt has ended before the attempt could say that it was blocked: then nobody is left
+    /// to wake it.
+    pub(super) fn is_free_again(&mut self, id: AttemptId) -> bool {
+        let other = self.blocked.remove(&id);
+        other.is_some_and(|other| !self.attempts.contains_key(&other))
+    }
+
+    /// What holds it back, and the attempt that has the target.
+    fn taken(&self, id: AttemptId, targets: &[String]) -> Option<(Hold, AttemptId)> {
         let others = self.attempts.values().filter(|other| other.id != id);
         for other in others {
             if let Some(target) = targets.iter().find(|it| other.targets.contains(it)) {
@@ -58,7 +70,8 @@ impl Core {
                     "{target} is being repaired by {} (attempt {})",
                     other.check, other.id
                 );
-                return Some(Hold::by(HeldBy::Conflict).because(why));
+                let hold = Hold::by(HeldBy::Conflict).because(why);
+                return Some((hold, other.id));
             }
         }
         None

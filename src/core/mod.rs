@@ -213,6 +213,8 @@ pub struct Core {
     /// When checks turned bad, as far as that may still count for a storm.
     turns: BTreeMap<Name, Moment>,
     echoes: Vec<claims::Echo>,
+    /// Attempts that were refused a target, with the attempt that has it, until they say that nothing was done.
+    blocked: BTreeMap<AttemptId, AttemptId>,
     jumped: Option<Moment>,
     next_ticket: Ticket,
     next_attempt: AttemptId,
@@ -322,6 +324,7 @@ impl Core {
             storm: None,
             turns: BTreeMap::new(),
             echoes: Vec::new(),
+            blocked: BTreeMap::new(),
             jumped: None,
             next_ticket: 1,
             next_attempt: saved.next_attempt.max(1),
@@ -609,13 +612,9 @@ impl Core {
             .collect();
         for name in held {
             let waits = self.checks.get_mut(&name).and_then(|it| it.retry.take());
-            let round = waits.and_then(|(_, round)| round);
             let wish = Wish {
                 event: true,
-                rounds: round
-                    .into_iter()
-                    .filter(|round| self.rounds.contains_key(round))
-                    .collect(),
+                rounds: self.waiting_rounds(&name, waits.and_then(|(_, round)| round)),
                 ..Wish::default()
             };
             self.want(&name, wish, out);

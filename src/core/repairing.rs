@@ -283,11 +283,15 @@ impl Core {
             }
             budget.climbed.retain(|climbed| *climbed != id);
         }
+        let free = self.is_free_again(id);
         if hold.by == HeldBy::Conflict
             && let Some(check) = self.checks.get_mut(&name)
         {
             // Its turn comes when the other has ended; whoever waits for this one waits for that.
-            let until = self.now.plus(TURN);
+            let until = match free {
+                true => self.now,
+                false => self.now.plus(TURN),
+            };
             check.retry = Some((until, round));
             self.agenda
                 .add(until, Alarm::Retry(name.clone(), check.epoch));
@@ -635,10 +639,7 @@ impl Core {
         };
         let wish = Wish {
             event: true,
-            rounds: round
-                .into_iter()
-                .filter(|round| self.rounds.contains_key(round))
-                .collect(),
+            rounds: self.waiting_rounds(name, round),
             ..Wish::default()
         };
         self.want(name, wish, out);
@@ -705,6 +706,7 @@ impl Core {
         }
         self.write_attempt(id, out);
         self.proofs.remove(&id);
+        self.blocked.remove(&id);
         let Some(attempt) = self.attempts.remove(&id).map(Arc::new) else {
             return;
         };

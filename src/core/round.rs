@@ -1,6 +1,10 @@
 //! Rounds: checks looked at together because a person, a step or an investigation asked, each judged by this look alone.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Core, Output, Wish, agenda::Alarm};
 use crate::model::{
@@ -204,6 +208,17 @@ impl Core {
             }
             self.finish_round(id, out);
         }
+    }
+
+    /// The rounds that a further look at this check is for: the one that asked for its repair, and those that wait for what
+    /// comes of it though something else had begun it.
+    pub(super) fn waiting_rounds(&self, name: &Name, asked: Option<u64>) -> BTreeSet<u64> {
+        let waits = |open: &Open| open.seats.get(name).is_some_and(|seat| !seat.settled);
+        let rounds = self.rounds.iter();
+        rounds
+            .filter(|(id, open)| Some(**id) == asked || waits(open))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Nothing more is to come for this check, unless a rung is under way or waits for a guard.

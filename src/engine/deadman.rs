@@ -24,7 +24,7 @@ use crate::{
         tls::{Roots, Trust},
     },
     permission::{
-        Permission, Settings,
+        OWN, Permission, Settings,
         settings::{Allow, Heartbeat},
     },
 };
@@ -48,6 +48,7 @@ impl Switch {
     pub(super) fn of(
         settings: &Settings,
         root: &Path,
+        rules: &Path,
         value_of: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Switch>, String> {
         let Some(Heartbeat {
@@ -72,6 +73,14 @@ impl Switch {
         let url = url
             .map(|text| exchange::url(&text).map_err(|_| "heartbeat: the URL cannot be read"))
             .transpose()?;
+        if let Some(file) = file
+            .as_deref()
+            .filter(|file| !may_be_written(file, root, rules))
+        {
+            return Err(format!(
+                "heartbeat: {file} is one of the engine's own files, or of the rules"
+            ));
+        }
         let reach = url.as_ref().and_then(|url| exchange::peer(url).ok());
         let permission = Permission::new(
             root,
@@ -102,6 +111,8 @@ impl Switch {
             let health = progress.health();
             let now = clock.now();
             let wait = match health.why.filter(|_| !health.alive) {
+                // Before the loop has gone round once, nothing can be said yet.
+                Some(_) if !progress.has_begun() => AGAIN / 100,
                 Some(why) => {
                     if !std::mem::replace(&mut held_back, true) {
                         tracing::error!(why, "no heartbeat is sent");
@@ -173,6 +184,18 @@ impl Switch {
     }
 }
 
+/// Whether a heartbeat may stand there: not where the engine keeps its own, nor in its rules and settings.
+fn may_be_written(file: &str, root: &Path, rules: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = root.join(file);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return false;
+    };
+    let (parent, root) = (real(parent), real(root));
+    let settings = parent == root && name == crate::rules::settings::FILE;
+    !(settings || parent.starts_with(root.join(OWN)) || parent.starts_with(real(rules)))
+}
+
 /// Whole or not at all: whoever reads it never finds half a line.
 fn write(file: &Path, now: Moment) -> Result<(), String> {
     let told = |error: std::io::Error| format!("could not write {}: {error}", file.display());
@@ -215,7 +238,21 @@ mod tests {
     #[test]
     fn what_cannot_work_is_told_at_start_without_the_address() {
         let root = tempfile::tempdir().expect("a directory");
-        let of = |heartbeat| Switch::of(&settings(heartbeat), root.path(), |_| None);
+        let rules = root.path().join("rules");
+        let of = |heartbeat| Switch::of(&settings(heartbeat), root.path(), &rules, |_| None);
+        for file in [
+            "state/homeostat/token",
+            "homeostat.yaml",
+            "rules/a.json",
+            "rules/sub/a.json",
+        ] {
+            let own = of(Heartbeat {
+                file: Some(file.to_owned()),
+                ..heartbeat()
+            });
+            let told = own.err().unwrap_or_default();
+            assert!(told.contains(file), "{file}: {told}");
+        }
         let unset = of(Heartbeat {
             url_env: Some("PING".to_owned()),
             ..heartbeat()
@@ -232,7 +269,7 @@ mod tests {
             wrong.err().as_deref(),
             Some("heartbeat: the URL cannot be read")
         );
-        let none = Switch::of(&Settings::default(), root.path(), |_| None);
+        let none = Switch::of(&Settings::default(), root.path(), &rules, |_| None);
         assert!(none.is_ok_and(|it| it.is_none()));
     }
 
@@ -252,6 +289,7 @@ mod tests {
                 ..heartbeat()
             }),
             root.path(),
+            &root.path().join("rules"),
             |_| Some(format!("http://127.0.0.1:{port}/ping")),
         )
         .expect("settings")

@@ -121,7 +121,7 @@ impl Ground {
         }
         if let Some(what) = permission::writable_by_everybody(root, &options.rules) {
             return Err(StartError::Refused(format!(
-                "{what} is writable by everybody: whoever may write it decides what is done here"
+                "{what}: whoever may write it decides what is done here"
             )));
         }
         let settings = rules::settings::load(root).map_err(StartError::Rules)?;
@@ -197,7 +197,7 @@ pub async fn start(options: Options) -> Result<Live, StartError> {
     }
     let keep = ground.settings.keep.clone();
     let switch = match options.watch {
-        true => Switch::of(&ground.settings, &options.root, |name| {
+        true => Switch::of(&ground.settings, &options.root, &options.rules, |name| {
             let given = options.env.get(name).cloned();
             given.or_else(|| std::env::var(name).ok())
         })

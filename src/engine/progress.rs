@@ -116,6 +116,11 @@ impl Progress {
         self.turn().looks += 1;
     }
 
+    /// Whether the loop has gone round once.
+    pub(super) fn has_begun(&self) -> bool {
+        self.turn().turns > 0
+    }
+
     pub(super) fn beats(&self, beat: Beat) {
         self.turn().heartbeat = Some(beat);
     }

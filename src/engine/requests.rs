@@ -23,7 +23,7 @@ const RUNG: Duration = Duration::from_secs(15);
 
 impl Driver {
     pub(super) fn request(&mut self, request: Request, now: Moment, out: &mut Vec<Output>) {
-        match request {
+        match self.discreet(request) {
             Request::Check {
                 names,
                 fix,
@@ -219,6 +219,41 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// What a person says is kept, shown and sent on: without secrets.
+    fn discreet(&self, mut request: Request) -> Request {
+        let secrets = self.parts.permission.secrets();
+        let hide = |text: &mut String| *text = secrets.hide(text).into_owned();
+        match &mut request {
+            Request::Pause(pause, _) | Request::PauseChecks(_, pause, _) => {
+                hide(&mut pause.by);
+                hide(&mut pause.reason);
+            }
+            Request::Silence(silence, _) => {
+                hide(&mut silence.by);
+                hide(&mut silence.reason);
+            }
+            Request::Acknowledge { word, .. } => {
+                hide(&mut word.by);
+                hide(&mut word.reason);
+            }
+            Request::Decide { by, verdict, .. } => {
+                hide(by);
+                if let Err(reason) = verdict {
+                    hide(reason);
+                }
+            }
+            Request::Confirm { by, reason, .. } => {
+                hide(by);
+                if let Some(reason) = reason {
+                    hide(reason);
+                }
+            }
+            Request::Undo { by, .. } => hide(by),
+            _ => {}
+        }
+        request
     }
 
     /// A heartbeat that a rule waits for is remembered, also over a restart.

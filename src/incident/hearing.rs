@@ -71,7 +71,7 @@ impl Incidents {
                 incident.listeners.insert(name.clone(), paged);
             }
         }
-        self.tick_one(id, true, view);
+        self.tick_one(id, &page.to, view);
     }
 
     /// A repair of this check was proven.

@@ -47,15 +47,14 @@ impl Incidents {
         }
     }
 
-    /// The same for one incident.
-    pub(super) fn tick_one(&mut self, id: IncidentId, paged: bool, view: &impl View) {
+    /// The same for one incident, of which a page told these notifiers: they have a line of it already.
+    pub(super) fn tick_one(&mut self, id: IncidentId, paged: &[Name], view: &impl View) {
         for name in self.due(id, view) {
-            self.open_for(&name, vec![id], paged, view);
+            self.open_for(&name, vec![id], paged.contains(&name), view);
         }
-        if paged {
-            for notice in &mut self.notices {
-                notice.paged |= notice.incident == Some(id) && notice.at == self.now;
-            }
+        for notice in &mut self.notices {
+            let of_it = notice.incident == Some(id) && notice.at == self.now;
+            notice.paged |= of_it && paged.contains(&notice.notifier);
         }
     }
 

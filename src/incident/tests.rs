@@ -328,6 +328,45 @@ fn a_storm_is_one_incident() {
 }
 
 #[test]
+fn only_whom_the_page_named_has_a_line_of_the_storm_already() {
+    for named in [true, false] {
+        let mut world = World::telling(&["a", "b"]);
+        world.see("a", C);
+        world.see("b", C);
+        world.stormed = ["a", "b"].into();
+        world.told.clear();
+        let page = Page {
+            at: world.now,
+            check: None,
+            kind: NoteKind::StormBegan,
+            text: "a storm".to_owned(),
+            to: named.then(|| "ops".into()).into_iter().collect(),
+        };
+        world.apply(|incidents, now, view| {
+            incidents.storm(now, Some("2 of 2 turned bad"), view);
+            for check in ["a", "b"] {
+                let seen = Seen {
+                    check: &check.into(),
+                    status: C,
+                    message: "as it is",
+                    behind: None,
+                    stormed: true,
+                };
+                incidents.seen(now, seen, view);
+            }
+            incidents.page(now, &page, view);
+        });
+        let opened: Vec<bool> = world
+            .told
+            .iter()
+            .filter(|it| it.check.is_none() && it.kind == NoticeKind::Opened)
+            .map(|it| it.paged)
+            .collect();
+        assert_eq!(opened, [named]);
+    }
+}
+
+#[test]
 fn a_page_is_told_at_once_to_whom_it_names() {
     let mut world = World::telling(&[]).with(|it| it.after = Duration::from_secs(600));
     world.see("a", C);

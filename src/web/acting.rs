@@ -195,8 +195,9 @@ struct Stop {
     for_s: Option<f64>,
     #[schemars(length(max = 500))]
     by: Option<String>,
-    /// Only of these; the kill switch stays as it is.
-    checks: Vec<String>,
+    /// Only of these; the kill switch stays as it is. Without it: of all.
+    #[schemars(length(min = 1))]
+    checks: Option<Vec<String>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -219,7 +220,7 @@ async fn pause(State(api): State<Api>, caller: Caller, Said(stop): Said<Stop>) -
         reason: limited("reason", stop.reason)?,
         until: span.map(|span| now.plus(span)),
     };
-    let checks = api.known(stop.checks).await?;
+    let checks = api.known(named(stop.checks)?).await?;
     match checks.is_empty() {
         true => api.handle.pause(pause.clone()).await?,
         false => {
@@ -257,12 +258,13 @@ struct Resumed {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Go {
-    /// Only of these, which were paused by name. Without any the kill switch is turned off, and nothing else.
-    checks: Vec<String>,
+    /// Only of these, which were paused by name. Without it the kill switch is turned off, and nothing else.
+    #[schemars(length(min = 1))]
+    checks: Option<Vec<String>>,
 }
 
 async fn resume(State(api): State<Api>, Said(go): Said<Go>) -> Answered<Resumed> {
-    let named = api.known(go.checks).await?;
+    let named = api.known(named(go.checks)?).await?;
     if !named.is_empty() {
         let resumed = api.handle.resume_checks(named).await?;
         return Ok(Json(Resumed {
@@ -290,6 +292,16 @@ async fn resume(State(api): State<Api>, Said(go): Said<Go>) -> Answered<Resumed>
         checks: Vec::new(),
         still_paused: paused_by_name(&status),
     }))
+}
+
+/// Checks that were named, if any were. A list that came out empty does not mean all of them.
+fn named(checks: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
+    match checks {
+        Some(checks) if checks.is_empty() => Err(Refusal::bad(
+            "`checks` names nobody: leave it out to mean all of them",
+        )),
+        checks => Ok(checks.unwrap_or_default()),
+    }
 }
 
 fn paused_by_name(status: &StatusAnswer) -> Vec<String> {

@@ -20,7 +20,7 @@ use super::stream::STREAMS;
 use crate::clock;
 
 /// At once, on each listener: all streams, and as many as are asked beside them.
-pub const CONNECTIONS: usize = STREAMS + 64;
+pub const CONNECTIONS: usize = STREAMS + 128;
 /// Who takes nothing for so long is cut off.
 const STALLED: Duration = Duration::from_secs(30);
 

@@ -117,6 +117,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Said<T> {
             .await
             .map_err(|error| Refusal::new(error.status(), error.body_text()))?;
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        // By themselves structures would be read from lists as well, field after field.
+        if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Refusal::bad("the body is no JSON object"));
+        }
         serde_json::from_slice(text)
             .map(Said)
             .map_err(|error| Refusal::bad(format!("could not read the body: {error}")))

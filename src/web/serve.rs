@@ -17,7 +17,7 @@ use super::door::Peer;
 use crate::clock;
 
 /// The head of a request must be whole by then.
-const HEAD: Duration = Duration::from_secs(30);
+const HEAD: Duration = Duration::from_secs(10);
 /// Larger heads are refused, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
 /// Answers under way when the engine ends get so long to be read.
