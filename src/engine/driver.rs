@@ -825,7 +825,7 @@ impl Driver {
         self.parts.ledger.count(attempt);
         self.trails.repair(attempt);
         if let Some(end) = attempt.end() {
-            self.parts.pulse.repair(&attempt.check, end_word(end));
+            self.parts.pulse.repair(&attempt.check, end.word());
         }
         self.tell(News::Ended(attempt.clone()));
         let at = match attempt.phase {
@@ -1053,21 +1053,6 @@ pub(super) fn plain(complaints: &[Complaint]) -> String {
             width: 100,
         },
     )
-}
-
-/// How an attempt ended, in a word.
-fn end_word(end: End) -> &'static str {
-    match end {
-        End::Verified => "verified",
-        End::Failed => "failed",
-        End::Superseded => "superseded",
-        End::Interrupted => "interrupted",
-        End::Withheld => "withheld",
-        End::Would => "would",
-        End::Denied => "denied",
-        End::Expired => "expired",
-        End::Withdrawn => "withdrawn",
-    }
 }
 
 fn answer_reload(

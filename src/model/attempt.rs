@@ -181,6 +181,23 @@ pub enum End {
     Withdrawn,
 }
 
+impl End {
+    /// As it is written everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            End::Verified => "verified",
+            End::Failed => "failed",
+            End::Superseded => "superseded",
+            End::Interrupted => "interrupted",
+            End::Withheld => "withheld",
+            End::Would => "would",
+            End::Denied => "denied",
+            End::Expired => "expired",
+            End::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 /// What is persisted. Written in order; the last row of a key counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Row {

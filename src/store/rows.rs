@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{
-    attempt::{Attempt, AttemptId, End, NoteKind, Page, Phase, Row},
+    attempt::{Attempt, AttemptId, NoteKind, Page, Phase, Row},
     moment::Moment,
     standing::{Budget, Pause, Standing},
 };
@@ -228,7 +228,7 @@ pub(super) fn put_pause(conn: &Connection, pause: Option<&Pause>) -> Result<(), 
 fn put_attempt(conn: &Connection, attempt: &Attempt) -> Result<(), StoreError> {
     let doing = "write an attempt";
     let (ending, ended) = match &attempt.phase {
-        Phase::Ended { at, end } => (Some(end_word(*end)), Some(at.0)),
+        Phase::Ended { at, end } => (Some(end.word()), Some(at.0)),
         _ => (None, None),
     };
     let (bare, undo) = without_undo(attempt);
@@ -280,20 +280,6 @@ fn put_entry(conn: &Connection, entry: &HistoryEntry) -> Result<(), StoreError> 
     })
     .map(drop)
     .map_err(StoreError::sqlite("write history"))
-}
-
-pub(super) fn end_word(end: End) -> &'static str {
-    match end {
-        End::Verified => "verified",
-        End::Failed => "failed",
-        End::Superseded => "superseded",
-        End::Interrupted => "interrupted",
-        End::Withheld => "withheld",
-        End::Would => "would",
-        End::Denied => "denied",
-        End::Expired => "expired",
-        End::Withdrawn => "withdrawn",
-    }
 }
 
 fn note_word(kind: NoteKind) -> &'static str {
@@ -367,6 +353,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::attempt::End;
     use crate::{
         model::{
             standing::{HeldBy, Hold},
